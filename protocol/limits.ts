@@ -1,0 +1,78 @@
+/**
+ * Every bound of the system in one place. Each has a test that reaches it.
+ * Values a user may change are defaults here and keys in config/; the others are part of the protocol.
+ */
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+
+export const limits = {
+  // ---- records and keys
+  /** A primary key as ordered bytes (storage/keys.ts). */
+  keyBytesMax: 1 * KIB,
+  /** Nesting of arrays and objects in a record, frame or operation. */
+  nestingMax: 64,
+  /** Database, table and attribute names, in characters. */
+  nameCharactersMax: 250,
+
+  // ---- transactions
+  /** Default of `replication.maxTransactionBytes`, checked at the origin. */
+  transactionBytesDefault: 64 * MIB,
+  /** What every receiver takes, whatever its own setting. */
+  transactionBytesMax: 256 * MIB,
+
+  // ---- frames
+  /** Largest WebSocket message (`replication.maxPayload`). */
+  frameBytesMax: 4 * MIB,
+  /** A feed fills frames of entries up to about this size. */
+  frameBytesTarget: 64 * KIB,
+  /** Entries above this travel in parts of this size. */
+  entryPartBytes: 1 * MIB,
+  /** Largest message accepted before the greeting is complete. */
+  greetingBytesMax: 64 * KIB,
+  /** Origins named in one frame. */
+  originsPerFrameMax: 10_000,
+
+  // ---- flow control
+  /** Bytes a receiver lets a sender have in flight per stream. */
+  streamWindowBytes: 4 * MIB,
+  /** A sender stops filling while its socket has more than this buffered. */
+  socketBufferedBytesMax: 1 * MIB,
+  /** Committed entries kept in memory per database for feeds near the end of the log. */
+  logTailBytes: 8 * MIB,
+  /** Group commit: operations and entries collected into one batch. */
+  groupBytesMax: 4 * MIB,
+
+  // ---- queues
+  /** Data messages waiting in one actor's mailbox. */
+  mailboxMessagesMax: 10_000,
+  /** Control messages waiting in one actor's mailbox. */
+  mailboxControlMax: 10_000,
+  /** Local write operations waiting in one database's router. */
+  routerQueueBytesMax: 64 * MIB,
+  /** Dead letters kept for the debug endpoint. */
+  deadLettersKept: 100,
+  /** Crashes kept per actor for the debug endpoint. */
+  crashesKept: 5,
+  /** Unread changes of one `changes()` iterator before it reads from the log again. */
+  changesBufferedMax: 1_000,
+  /** Rows in one answer of a search without a limit are streamed; rows in one multi-get. */
+  readBatchRows: 500,
+
+  // ---- operations API
+  operationBodyBytesMax: 1024 * MIB,
+  operationBodyBytesBeforeAuthentication: 1 * MIB,
+
+  // ---- time (milliseconds)
+  greetingMsMax: 10_000,
+  keepAliveMs: 30_000,
+  reconnectMsMin: 500,
+  reconnectMsMax: 30_000,
+  stopMsMax: 10_000,
+  askMsDefault: 30_000,
+  hungHandlerMs: 30_000,
+  maxClockSkewMsDefault: 60_000,
+} as const;
+
+/** Close reasons on a WebSocket are at most this many bytes (RFC 6455 section 5.5). */
+export const CLOSE_REASON_BYTES_MAX = 123;
