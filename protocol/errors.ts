@@ -49,7 +49,11 @@ export class SkeinError extends Error {
   /** HTTP status for the operations API. */
   readonly statusCode: number;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; statusCode?: number }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options?: { cause?: unknown; statusCode?: number },
+  ) {
     super(message, options?.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.statusCode = options?.statusCode ?? STATUS[code];

@@ -1,0 +1,114 @@
+/**
+ * The settled configuration of one node: complete, validated, frozen. `load.ts` makes it from file,
+ * environment and arguments; `startNode` from a partial object. Units are in the names.
+ */
+import type { NodeName } from '../protocol/ids.js';
+import type { TableDefinition } from '../protocol/tableDefinition.js';
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+export interface Route {
+  /** Node name expected at the other end. */
+  readonly name: NodeName;
+  /** ws:// or wss:// or memory: URL to dial. */
+  readonly url: string;
+  readonly startTimeMs?: number;
+}
+
+export interface DatabaseSelection {
+  readonly name: string;
+}
+
+export interface Config {
+  /** Directory of everything the node stores. */
+  readonly rootPath: string;
+  readonly node: {
+    readonly name: NodeName;
+    /** URL other nodes dial. */
+    readonly url: string;
+  };
+  readonly replication: {
+    /** Insecure port, with IP identity; absent: not listening there. */
+    readonly insecure?: ListenAddress;
+    /** TLS port; its implementation belongs to the certificates work, refused until then. */
+    readonly secure?: ListenAddress;
+    readonly routes: readonly Route[];
+    readonly databases: '*' | readonly DatabaseSelection[];
+    readonly maxClockSkewMs: number;
+    readonly maxTransactionBytes: number;
+    readonly maxPayloadBytes: number;
+    readonly pingIntervalMs: number;
+    readonly pingTimeoutMs: number;
+  };
+  readonly operationsApi: { readonly listen?: ListenAddress };
+  readonly debug: { readonly listen?: ListenAddress; readonly allowCrash: boolean };
+  readonly storage: {
+    readonly engine: 'level' | 'memory';
+    readonly path: string;
+    /** True: a write is acknowledged before it is flushed to the disk. */
+    readonly writeAsync: boolean;
+    readonly maxTransactionQueueMs: number;
+  };
+  readonly authentication: {
+    readonly authorizeLocal: boolean;
+    readonly cacheTtlMs: number;
+    readonly adminUsername?: string;
+    readonly adminPassword?: string;
+  };
+  readonly logging: { readonly level: LogLevel; readonly auditRetentionMs: number };
+  readonly tables: readonly TableDefinition[];
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'notify' | 'warn' | 'error' | 'fatal';
+
+/** What may be given to `startNode` and stand in a file: the documented keys, all optional. */
+export interface ConfigInput {
+  rootPath?: string;
+  replication?: {
+    hostname?: string | number;
+    url?: string;
+    port?: number | string | null;
+    securePort?: number | string | null;
+    routes?: readonly (string | RouteInput)[];
+    databases?: '*' | readonly (string | { name: string })[];
+    maxClockSkew?: number;
+    maxTransactionBytes?: number;
+    maxPayload?: number;
+    pingInterval?: number;
+    pingTimeout?: number;
+    [key: string]: unknown;
+  };
+  node?: { hostname?: string; url?: string };
+  operationsApi?: {
+    network?: { port?: number | string | null; [key: string]: unknown };
+    [key: string]: unknown;
+  };
+  debug?: { port?: number | string | null; allowCrash?: boolean };
+  storage?: {
+    path?: string;
+    engine?: 'level' | 'memory';
+    writeAsync?: boolean;
+    maxTransactionQueueTime?: number | string;
+    [key: string]: unknown;
+  };
+  authentication?: { authorizeLocal?: boolean; cacheTTL?: number; [key: string]: unknown };
+  logging?: { level?: LogLevel; auditRetention?: number | string; [key: string]: unknown };
+  /** GraphQL files with `@table` definitions, relative to the configuration file. */
+  schemas?: readonly string[];
+  /** The same, given directly as GraphQL text (embedding). */
+  schema?: string;
+  [key: string]: unknown;
+}
+
+export interface RouteInput {
+  host?: string;
+  hostname?: string;
+  url?: string;
+  port?: number;
+  startTime?: number | string;
+  [key: string]: unknown;
+}

@@ -1,0 +1,111 @@
+/**
+ * The operations: what users send to the operations API, the CLI, and the cluster supervisor.
+ * Snake case as outside; the door hands them on as they are once `validate.ts` has accepted them.
+ * Shapes, messages and status codes: behaviour documented in docs/OPERATIONS.md.
+ */
+
+export type RecordValue = unknown;
+export type RecordObject = { [attribute: string]: RecordValue };
+export type Key = string | number;
+
+interface DatabaseField {
+  database?: string;
+  schema?: string;
+}
+interface TableFields extends DatabaseField {
+  table: string;
+}
+
+export interface Condition {
+  attribute?: string;
+  search_attribute?: string;
+  comparator?: Comparator;
+  search_type?: Comparator;
+  value?: unknown;
+  search_value?: unknown;
+}
+export interface ConditionGroup {
+  operator?: 'and' | 'or';
+  conditions: (Condition | ConditionGroup)[];
+}
+export type Comparator =
+  | 'equals'
+  | 'contains'
+  | 'starts_with'
+  | 'ends_with'
+  | 'greater_than'
+  | 'greater_than_equal'
+  | 'less_than'
+  | 'less_than_equal'
+  | 'between'
+  | 'not_equal';
+export interface Sort {
+  attribute: string;
+  descending?: boolean;
+  next?: Sort;
+}
+
+export type Operation =
+  | ({ operation: 'create_database' | 'create_schema' } & DatabaseField)
+  | ({ operation: 'drop_database' | 'drop_schema'; replicated?: boolean } & DatabaseField)
+  | ({
+      operation: 'create_table';
+      primary_key?: string;
+      hash_attribute?: string;
+      attributes?: { name: string; type?: string; is_primary_key?: boolean; indexed?: boolean }[];
+      expiration?: number;
+      audit?: boolean;
+      replicate?: boolean;
+    } & TableFields)
+  | ({ operation: 'drop_table'; replicated?: boolean } & TableFields)
+  | ({
+      operation: 'create_attribute';
+      attribute: string;
+      type?: string;
+      indexed?: boolean;
+    } & TableFields)
+  | ({ operation: 'drop_attribute'; attribute: string; replicated?: boolean } & TableFields)
+  | { operation: 'describe_all'; exact_count?: boolean }
+  | ({ operation: 'describe_database' | 'describe_schema'; exact_count?: boolean } & DatabaseField)
+  | ({ operation: 'describe_table'; exact_count?: boolean } & TableFields)
+  | ({ operation: 'insert' | 'update' | 'upsert'; records: RecordObject[] } & TableFields)
+  | ({ operation: 'delete'; ids?: Key[]; hash_values?: Key[] } & TableFields)
+  | ({
+      operation: 'search_by_id' | 'search_by_hash';
+      ids?: Key[];
+      hash_values?: Key[];
+      get_attributes?: string[];
+    } & TableFields)
+  | ({
+      operation: 'search_by_value';
+      attribute?: string;
+      search_attribute?: string;
+      value?: unknown;
+      search_value?: unknown;
+      get_attributes?: string[];
+      limit?: number;
+      offset?: number;
+      desc?: boolean;
+    } & TableFields)
+  | ({
+      operation: 'search_by_conditions';
+      conditions: (Condition | ConditionGroup)[];
+      operator?: 'and' | 'or';
+      limit?: number;
+      offset?: number;
+      sort?: Sort;
+      get_attributes?: string[];
+    } & TableFields)
+  | { operation: 'cluster_status' }
+  | { operation: 'system_information'; attributes?: string[] }
+  | { operation: 'user_info' };
+
+export type OperationName = Operation['operation'];
+
+/** Who asks. `superUser` may do everything; the permission object comes with roles. */
+export interface User {
+  readonly username: string;
+  readonly superUser: boolean;
+  readonly active: boolean;
+  readonly role?: string;
+}

@@ -1,0 +1,45 @@
+/**
+ * What a table is: its key, its attributes and how it takes part. Pure data; made by the schema
+ * operations or from GraphQL `@table` definitions, stored and replicated as rows of the database itself.
+ */
+import type { DatabaseName, TableName } from './ids.js';
+
+export type AttributeType =
+  | 'ID'
+  | 'String'
+  | 'Int'
+  | 'Long'
+  | 'Float'
+  | 'BigInt'
+  | 'Boolean'
+  | 'Date'
+  | 'Bytes'
+  | 'Any'
+  | 'Blob';
+
+export interface AttributeDefinition {
+  readonly name: string;
+  readonly type?: AttributeType | string;
+  readonly indexed?: boolean;
+  readonly isPrimaryKey?: boolean;
+  /** Set from the version at the origin. */
+  readonly assignedCreatedTime?: boolean;
+  readonly assignedUpdatedTime?: boolean;
+  readonly nullable?: boolean;
+  readonly elements?: string;
+}
+
+export interface TableDefinition {
+  readonly database: DatabaseName;
+  readonly name: TableName;
+  readonly primaryKey: string;
+  readonly attributes: readonly AttributeDefinition[];
+  /** True: attributes were declared and unknown ones are kept but neither added nor indexed. False: dynamic, every new attribute is added and indexed. */
+  readonly schemaDefined: boolean;
+  /** No attributes beyond the declared ones are accepted. */
+  readonly sealed?: boolean;
+  /** False: the table stays on this node. */
+  readonly replicate?: boolean;
+  readonly expirationSeconds?: number;
+  readonly audit?: boolean;
+}
