@@ -1,5 +1,8 @@
+/** Tests run on the compiler's output; SKEIN_BUILD names another output folder. */
+const build = process.env.SKEIN_BUILD ?? 'dist';
+
 export default {
-  files: ['dist/tests/**/*.test.js', '!dist/tests/system/**'],
+  files: [`${build}/tests/**/*.test.js`, `!${build}/tests/system/**`],
   timeout: '120s',
   workerThreads: false,
   concurrency: 2,

@@ -3,7 +3,7 @@
  * Doors see this and message types, never storage.
  */
 import type { Config } from '../config/types.js';
-import type { Operation, User } from '../protocol/operations.js';
+import type { User } from '../protocol/operations.js';
 import type { ActorSnapshot, ActorSystem, DeadLetter } from './kernel/types.js';
 
 export interface Health {

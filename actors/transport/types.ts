@@ -1,0 +1,64 @@
+/**
+ * What carries frames between two nodes. Implementations: webSocket.ts (real sockets) and memory.ts (within one process);
+ * both pass tests/conformance/transport. A transport knows bytes and addresses, nothing of frames.
+ */
+import type { ListenAddress } from '../../config/types.js';
+
+export interface Closed {
+  /** WebSocket close code (RFC 6455 section 7.4); 1006 when the other end vanished. */
+  readonly code: number;
+  readonly reason: string;
+}
+
+export interface ConnectionHandlers {
+  /** One whole message. The bytes belong to the receiver from now on. */
+  frame(bytes: Buffer): void;
+  /** Exactly once, whoever closed and however. */
+  closed(closed: Closed): void;
+  /** `bufferedBytes()` fell below half of limits.socketBufferedBytesMax after having been above it. */
+  drained(): void;
+}
+
+export interface Connection {
+  /** The address of the other end, canonical: IPv4-mapped IPv6 addresses as IPv4; for memory the peer's listening name. */
+  readonly remoteAddress: string;
+  readonly dialled: boolean;
+  /** Frames that arrive before `start` wait. Call exactly once. */
+  start(handlers: ConnectionHandlers): void;
+  /** Never blocks, never throws; ignored after close. */
+  send(frame: Uint8Array): void;
+  /** Bytes handed to `send` and not yet taken by the operating system (or the other end, for memory). */
+  bufferedBytes(): number;
+  /** Stops reading; resumes. */
+  pause(): void;
+  resume(): void;
+  /** Raises the largest message accepted, from limits.greetingBytesMax, once the greeting is over. */
+  acceptFrames(bytesMax: number): void;
+  /** The reason is cut to 123 bytes at a character boundary. A peer that does not answer the close is cut off after 2 s. */
+  close(code: number, reason: string): void;
+  /** At once, without a word. */
+  terminate(): void;
+}
+
+export interface ListeningSocket {
+  readonly address: ListenAddress;
+  /** Stops accepting; connections already handed over live on. */
+  close(): Promise<void>;
+}
+
+export interface Transport {
+  /** Rejects with a SkeinError naming address and cause (`port 9933 on 127.0.0.2 is in use`). */
+  listen(
+    address: ListenAddress,
+    accepted: (connection: Connection) => void,
+  ): Promise<ListeningSocket>;
+  /** Rejects with an Error whose message says what failed (`connect ECONNREFUSED 127.0.0.3:9933`). */
+  dial(
+    url: string,
+    options: {
+      readonly signal: AbortSignal;
+      readonly localAddress?: string;
+      readonly timeoutMs: number;
+    },
+  ): Promise<Connection>;
+}
