@@ -1,0 +1,67 @@
+/**
+ * JSON Schemas of the control frames' content. Unknown fields are allowed everywhere: a later version may
+ * send more. A test pins the hash of this file's schemas to the protocol version.
+ */
+import { limits } from './limits.js';
+
+const text = { type: 'string', maxLength: limits.nameCharactersMax * 2 } as const;
+const reason = { type: 'string', maxLength: 1000 } as const;
+const whole = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
+const stream = { type: 'integer', minimum: 1, maximum: 0xffffffff } as const;
+const yesOrNo = { type: 'boolean' } as const;
+
+const object = (properties: Record<string, object>): object => ({
+  type: 'object',
+  properties,
+  required: Object.keys(properties),
+});
+
+const list = (items: object, maxItems: number = limits.originsPerFrameMax): object => ({
+  type: 'array',
+  items,
+  maxItems,
+});
+
+const position = object({ origin: text, sequence: whole, version: whole });
+const want = object({ origin: text, after: whole, checksum: whole });
+const names = list(text, 10_000);
+
+const greeting = object({
+  versions: object({ min: whole, max: whole }),
+  node: text,
+  incarnation: text,
+  process: text,
+  nowMs: { type: 'number' },
+  clock: whole,
+  capabilities: list(text, 100),
+  databases: names,
+});
+
+export const controlSchemas = {
+  Hello: greeting,
+  Welcome: greeting,
+  Bye: object({ code: text, reason }),
+  Ping: object({ id: whole }),
+  Pong: object({ id: whole }),
+  Gossip: object({ databases: names }),
+  Subscribe: object({ stream, database: text, wants: list(want), windowBytes: whole }),
+  Subscribed: object({ stream, positions: list(position), whole: yesOrNo }),
+  Unsubscribe: object({ stream, reason }),
+  Want: object({ stream, add: list(want), drop: list(text) }),
+  Notice: object({ stream, positions: list(position), whole: yesOrNo }),
+  TooOld: object({ stream, origin: text, logStart: whole }),
+  Ack: object({ stream, positions: list(position), creditBytes: whole }),
+  CopyRequest: object({
+    stream,
+    after: {
+      anyOf: [{ type: 'null' }, object({ table: text, generation: whole, key: { type: 'object' } })],
+    },
+  }),
+  CopyBegin: object({
+    stream,
+    positions: list(object({ origin: text, sequence: whole, version: whole, checksum: whole })),
+    estimatedRows: whole,
+  }),
+  CopyEnd: object({ stream, rows: whole }),
+  CopyRefused: object({ stream, reason }),
+} as const;

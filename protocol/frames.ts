@@ -1,0 +1,166 @@
+/**
+ * The frames of one link (`skein.replication.v1`): kinds, shapes, bytes. Control frames are one kind byte and a
+ * MessagePack map checked against a schema; data frames (Entries, EntryPart, CopyRows) are laid out by hand.
+ * Kinds are append-only and never reused. Shapes and meaning: docs/PROTOCOL.md. Called by the link actors.
+ */
+import { decode, encode } from './codec.js';
+import { messageOf, SkeinError } from './errors.js';
+import { controlSchemas } from './frameSchemas.js';
+import type { DatabaseName, Incarnation, NodeName, OriginId, Sequence, Version } from './ids.js';
+import { compileSchema } from './validate.js';
+
+export const PROTOCOL_VERSION = 1;
+export const SUBPROTOCOL = 'skein.replication.v1';
+
+/** First byte of every frame. Append only. */
+export const FRAME_KIND = {
+  Hello: 1,
+  Welcome: 2,
+  Bye: 3,
+  Ping: 4,
+  Pong: 5,
+  Gossip: 6,
+  Subscribe: 7,
+  Subscribed: 8,
+  Unsubscribe: 9,
+  Want: 10,
+  Notice: 11,
+  TooOld: 12,
+  Ack: 13,
+  CopyRequest: 14,
+  CopyBegin: 15,
+  CopyEnd: 16,
+  CopyRefused: 17,
+  Entries: 32,
+  EntryPart: 33,
+  CopyRows: 34,
+} as const;
+
+/** Who is there: Hello from the side that dialled, Welcome from the other, same content. */
+export interface Greeting {
+  /** Lowest and highest protocol version spoken. */
+  readonly versions: { readonly min: number; readonly max: number };
+  readonly node: NodeName;
+  readonly incarnation: Incarnation;
+  /** New for each start of the process; larger is later. */
+  readonly process: string;
+  /** Wall clock of the sender, ms: shown when clocks disagree. */
+  readonly nowMs: number;
+  /** The sender's hybrid clock, so that a new node with a slow clock writes after what it joins. */
+  readonly clock: Version;
+  readonly capabilities: readonly string[];
+  readonly databases: readonly DatabaseName[];
+}
+
+/** What a subscriber wants of an origin: everything after that sequence. */
+export interface Want {
+  readonly origin: OriginId;
+  readonly after: Sequence;
+  /** Of the entry at `after`; 0 when unknown. */
+  readonly checksum: number;
+}
+
+export interface OriginPosition {
+  readonly origin: OriginId;
+  readonly sequence: Sequence;
+  readonly version: Version;
+}
+
+/** Streams are numbered by their subscriber; each number is used once per link. */
+export type ControlFrame =
+  | ({ readonly kind: 'Hello' } & Greeting)
+  | ({ readonly kind: 'Welcome' } & Greeting)
+  | { readonly kind: 'Bye'; readonly code: string; readonly reason: string }
+  | { readonly kind: 'Ping'; readonly id: number }
+  | { readonly kind: 'Pong'; readonly id: number }
+  | { readonly kind: 'Gossip'; readonly databases: readonly DatabaseName[] }
+  | {
+      readonly kind: 'Subscribe';
+      readonly stream: number;
+      readonly database: DatabaseName;
+      readonly wants: readonly Want[];
+      readonly windowBytes: number;
+    }
+  | {
+      readonly kind: 'Subscribed';
+      readonly stream: number;
+      readonly positions: readonly OriginPosition[];
+      /** False while the sender itself is in the middle of a copy: it cannot be the source of one. */
+      readonly whole: boolean;
+    }
+  | { readonly kind: 'Unsubscribe'; readonly stream: number; readonly reason: string }
+  | {
+      readonly kind: 'Want';
+      readonly stream: number;
+      readonly add: readonly Want[];
+      readonly drop: readonly OriginId[];
+    }
+  | {
+      readonly kind: 'Notice';
+      readonly stream: number;
+      readonly positions: readonly OriginPosition[];
+      readonly whole: boolean;
+    }
+  | {
+      readonly kind: 'TooOld';
+      readonly stream: number;
+      readonly origin: OriginId;
+      readonly logStart: Sequence;
+    }
+  | {
+      readonly kind: 'Ack';
+      readonly stream: number;
+      readonly positions: readonly OriginPosition[];
+      readonly creditBytes: number;
+    }
+  | {
+      readonly kind: 'CopyRequest';
+      readonly stream: number;
+      readonly after: CopyPlaceOnWire | null;
+    }
+  | {
+      readonly kind: 'CopyBegin';
+      readonly stream: number;
+      readonly positions: readonly (OriginPosition & { readonly checksum: number })[];
+      readonly estimatedRows: number;
+    }
+  | { readonly kind: 'CopyEnd'; readonly stream: number; readonly rows: number }
+  | { readonly kind: 'CopyRefused'; readonly stream: number; readonly reason: string };
+
+export interface CopyPlaceOnWire {
+  readonly table: string;
+  readonly generation: number;
+  readonly key: Uint8Array;
+}
+
+export type ControlKind = ControlFrame['kind'];
+
+export const encodeControl = (frame: ControlFrame): Buffer => {
+  const { kind, ...content } = frame;
+  return Buffer.concat([Buffer.from([FRAME_KIND[kind]]), encode(content)]);
+};
+
+export const isControlFrame = (bytes: Buffer): boolean => (bytes[0] ?? 0) < FRAME_KIND.Entries;
+
+/** MALFORMED, naming kind and field, for anything else than a control frame of this protocol. */
+export const decodeControl = (bytes: Buffer): ControlFrame => {
+  const kind = controlKinds.get(bytes[0] ?? 0);
+  if (!kind) throw new SkeinError('MALFORMED', `Unknown frame kind ${bytes[0] ?? 'of an empty frame'}`);
+  let content: unknown;
+  try {
+    content = decode(bytes.subarray(1));
+  } catch (error) {
+    throw new SkeinError('MALFORMED', `${kind} frame: ${messageOf(error)}`, { cause: error });
+  }
+  const problems = checks[kind](content);
+  if (problems.length > 0) throw new SkeinError('MALFORMED', `${kind} frame: ${problems.join('. ')}`);
+  return { kind, ...(content as object) } as ControlFrame;
+};
+
+const controlKinds = new Map<number, ControlKind>(
+  (Object.keys(controlSchemas) as ControlKind[]).map((kind) => [FRAME_KIND[kind], kind]),
+);
+
+const checks = Object.fromEntries(
+  Object.entries(controlSchemas).map(([kind, schema]) => [kind, compileSchema(schema)]),
+) as Record<ControlKind, (content: unknown) => string[]>;

@@ -1,0 +1,443 @@
+/**
+ * One group commit: local transactions, peers' entries and copied rows accepted into one LevelDB batch of rows,
+ * indexes, log entries and positions, so that a crash can never part them. Used by the shardRouter (and by the
+ * simulation). What is accepted is visible to later operations at once, to others when `write` has resolved.
+ */
+import { guard } from '../protocol/byteGuard.js';
+import { decode, encode } from '../protocol/codec.js';
+import { observe, tick, type Stamp } from '../protocol/clock.js';
+import {
+  encodeEntry,
+  isIntactEntry,
+  readEntryHeader,
+  readEntryTables,
+  type EntryHeader,
+  type EntryNotes,
+  type KeyedChange,
+  type TableChanges,
+} from '../protocol/entry.js';
+import { SkeinError } from '../protocol/errors.js';
+import {
+  sequence as asSequence,
+  type OriginId,
+  type Sequence,
+  type TableGeneration,
+  type TableName,
+  type Version,
+} from '../protocol/ids.js';
+import { checkKey } from '../protocol/orderedKey.js';
+import {
+  joinOptional,
+  newestStamp,
+  recordOf,
+  rowOf,
+  type EncodedAttribute,
+  type Row,
+  type RowChange,
+} from '../protocol/row.js';
+import type { TableDefinition } from '../protocol/tableDefinition.js';
+import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
+import {
+  definitionKey,
+  definitionOf,
+  definitionPatch,
+  readDefinitionKey,
+} from './definitionRows.js';
+import { evaluate, type LocalWrite, type WriteResult } from './evaluate.js';
+import { IndexEntries } from './indexes.js';
+import { logKey, rowKey, tombstoneKey } from './keys.js';
+import type { CommittedEntry } from './logTail.js';
+import { PendingRows } from './pendingRows.js';
+import { encodeRow } from './rowFormat.js';
+import { CLOCK_KEY, type Store } from './store.js';
+import { putPosition, type Position } from './vector.js';
+
+/** A local transaction that was accepted. */
+export interface Accepted {
+  readonly version: Version;
+  readonly results: readonly WriteResult[];
+  /** Log position; absent when nothing was changed. */
+  readonly sequence?: Sequence;
+}
+
+/**
+ * What became of a peer's entry: `applied`; `known`, already here; `gap`, not the next one; `held`, it names a
+ * table not defined here yet; `damaged`, its bytes are no intact entry of that origin.
+ */
+export type EntryOutcome = 'applied' | 'known' | 'gap' | 'held' | 'damaged';
+
+/** A row of a copy, with its whole state. */
+export interface CopiedRow {
+  readonly table: TableName;
+  readonly generation: TableGeneration;
+  readonly key: Uint8Array;
+  readonly row: Row;
+}
+
+const DEFINITIONS = { number: DEFINITIONS_NUMBER } as const;
+
+export class Commit {
+  readonly #store: Store;
+  readonly #batch: ReturnType<Store['level']['batch']>;
+  readonly #rows = new PendingRows();
+  readonly #indexes: IndexEntries;
+  readonly #entries: CommittedEntry[] = [];
+  readonly #moved = new Set<OriginId>();
+  #bytes = 0;
+  /** Something beside rows and positions is to be written. */
+  #noted = false;
+  /** Rows changed in it. */
+  rowCount = 0;
+  /** Changes passed over because a peer's entry named a row twice or held no valid record. */
+  passedOver = 0;
+  /** A table was defined, replaced or dropped. */
+  definitionsChanged = false;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#batch = store.level.batch();
+    this.#indexes = new IndexEntries(store.catalog, this.#batch);
+  }
+
+  /** About how many bytes the batch holds. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.rowCount === 0 && this.#moved.size === 0 && !this.definitionsChanged;
+  }
+
+  get entries(): readonly CommittedEntry[] {
+    return this.#entries;
+  }
+
+  /**
+   * Accepts a local transaction whole, or throws and accepts nothing: INVALID_REQUEST, NOT_FOUND,
+   * KEY_TOO_LONG, TRANSACTION_TOO_LARGE.
+   */
+  transact(request: {
+    writes: readonly LocalWrite[];
+    nowMs: number;
+    newKey: () => string;
+    transactionBytesMax: number;
+    notes?: EntryNotes;
+  }): Accepted {
+    const store = this.#store;
+    const version = tick(store.clock, request.nowMs);
+    const { tables, results } = evaluate({
+      writes: request.writes,
+      version,
+      newKey: request.newKey,
+      table: (name) => store.catalog.get(name),
+      row: (table, key) => store.row(rowKey(table.number, key), this.#rows),
+    });
+    store.clock = version;
+    const sequence = this.#log({ version, tables, ...request });
+    return { version, results, ...(sequence !== undefined && { sequence }) };
+  }
+
+  /** Defines a table, or changes its definition, as a logged transaction. */
+  define(request: { definition: TableDefinition; nowMs: number; notes?: EntryNotes }): void {
+    const { definition } = request;
+    const store = this.#store;
+    const generation = store.catalog.nextGeneration(definition.name);
+    const before = store.catalog.find(definition.name)?.definition;
+    const attributes = definitionPatch(before, definition);
+    if (attributes.length === 0) return;
+    store.clock = tick(store.clock, request.nowMs);
+    const changes: KeyedChange[] = [
+      { key: definitionKey(definition.name, generation), change: { type: 'patch', attributes } },
+    ];
+    const tables = [{ table: DEFINITIONS_TABLE, generation: DEFINITIONS_GENERATION, changes }];
+    const origin = definition.replicate === false ? store.localOrigin : store.origin;
+    const notes = request.notes && { notes: request.notes };
+    const entry = this.#encode({ origin, version: store.clock, tables, ...notes });
+    if (entry) this.#take(entry);
+  }
+
+  /** Stops holding a table on this node. Not logged: drops stay local. */
+  dropTable(name: string): void {
+    this.#store.catalog.drop(this.#store.catalog.get(name), this.#batch);
+    this.definitionsChanged = true;
+  }
+
+  dropAttribute(table: Table, name: string): void {
+    this.#store.catalog.dropAttribute(table, name, this.#batch);
+    this.definitionsChanged = true;
+  }
+
+  /** Takes an entry of another origin, or of an earlier incarnation of this node. */
+  apply(origin: OriginId, bytes: Buffer): EntryOutcome {
+    const header = readEntryHeader(bytes);
+    const position = this.#store.accepted.get(origin);
+    const next = (position?.sequence ?? 0) + 1;
+    if (header.sequence < next) return 'known';
+    if (header.sequence > next) return 'gap';
+    if (!isIntactEntry(origin, bytes)) return 'damaged';
+    const tables = readEntryTables(bytes);
+    if (tables.some((table) => this.#isUndefined(table))) return 'held';
+    this.#take({ origin, header, tables: tables.map((table) => this.#sound(table)), bytes });
+    return 'applied';
+  }
+
+  /** Joins rows of a copy into what is here. False: a row's table is not defined here. */
+  applyCopied(rows: readonly CopiedRow[]): boolean {
+    for (const { table, generation, key, row } of rows) {
+      const target = this.#resolve(table, generation);
+      if (target === 'unknown') return false;
+      if (target === 'notHeld') continue;
+      this.#store.clock = observe(this.#store.clock, newestStamp(row).version);
+      this.#join({ target, key, row, mayBeBlind: false });
+    }
+    return true;
+  }
+
+  /** Takes over positions that a finished copy vouches for; own positions never go back. */
+  adopt(positions: Iterable<readonly [OriginId, Position]>): void {
+    for (const [origin, position] of positions) {
+      const held = this.#store.accepted.get(origin);
+      if (held && held.sequence >= position.sequence) continue;
+      const logStart = asSequence(position.sequence + 1);
+      this.#move(origin, { ...position, logStart });
+      this.#store.clock = observe(this.#store.clock, position.version);
+    }
+  }
+
+  /** Puts a private note of this store (copy checkpoints) into the same batch. */
+  putNote(key: Buffer, value: Buffer | undefined): void {
+    if (value) this.#batch.put(key, value);
+    else this.#batch.del(key);
+    this.#noted = true;
+  }
+
+  /** Adds index entries of rows that were stored before their index was wanted; see indexes.ts. */
+  fillIndex(table: Table, rows: Iterable<{ key: Uint8Array; row: Row }>): void {
+    for (const { key, row } of rows) this.#indexes.fill(table, key, recordOf(row));
+    this.#noted = true;
+  }
+
+  indexIsReady(table: Table, attribute: string): void {
+    this.#store.catalog.markIndex(table, attribute, 'ready', this.#batch);
+    this.#noted = true;
+  }
+
+  /** Writes everything in one batch. After a rejection the store must be closed and opened again. */
+  async write(): Promise<void> {
+    const store = this.#store;
+    if (this.isEmpty && !this.#noted) {
+      await this.#batch.close();
+      return;
+    }
+    const moved = [...this.#moved].map((origin) => [origin, this.#positionOf(origin)] as const);
+    for (const [origin, position] of moved)
+      putPosition({ batch: this.#batch, origins: store.origins, origin, position });
+    store.origins.flush(this.#batch);
+    this.#batch.put(CLOCK_KEY, encode(store.clock));
+    store.inFlight = this.#rows;
+    await this.#batch.write({ sync: !store.options.writeAsync } as object);
+    for (const [origin, position] of moved) store.durable.set(origin, position);
+    for (const entry of this.#entries) store.tail.add(entry);
+  }
+
+  /** Gives the batch up. The store's accepted state is void: close and open it again. */
+  async abandon(): Promise<void> {
+    await this.#batch.close();
+  }
+
+  #positionOf(origin: OriginId): Position {
+    const position = this.#store.accepted.get(origin);
+    if (!position) throw new Error(`No position for ${origin}`);
+    return position;
+  }
+
+  /** Splits a transaction into what is shared and what stays here; all of it is accepted or nothing. */
+  #log(request: {
+    version: Version;
+    tables: readonly TableChanges[];
+    notes?: EntryNotes;
+    transactionBytesMax: number;
+  }): Sequence | undefined {
+    const { catalog, origin, localOrigin } = this.#store;
+    const stays = ({ table }: TableChanges): boolean =>
+      catalog.find(table)?.definition.replicate === false;
+    const entries = [
+      this.#encode({ ...request, origin, tables: request.tables.filter((table) => !stays(table)) }),
+      this.#encode({ ...request, origin: localOrigin, tables: request.tables.filter(stays) }),
+    ].filter((entry) => entry !== undefined);
+    const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
+    if (bytes > request.transactionBytesMax)
+      throw new SkeinError(
+        'TRANSACTION_TOO_LARGE',
+        `The transaction is ${bytes} bytes long; at most ${request.transactionBytesMax} are allowed (replication.maxTransactionBytes)`,
+      );
+    for (const entry of entries) this.#take(entry);
+    return entries[0]?.header.sequence;
+  }
+
+  /** The next entry of one of this node's own logs; undefined when there is nothing to log. */
+  #encode(content: {
+    origin: OriginId;
+    version: Version;
+    tables: readonly TableChanges[];
+    notes?: EntryNotes;
+  }): NewEntry | undefined {
+    const { origin, version, tables, notes } = content;
+    if (tables.length === 0) return undefined;
+    const sequence = asSequence((this.#store.accepted.get(origin)?.sequence ?? 0) + 1);
+    const bytes = encodeEntry({ origin, sequence, version, tables, ...(notes && { notes }) });
+    return { origin, header: readEntryHeader(bytes), tables, bytes };
+  }
+
+  #take(entry: NewEntry): void {
+    const { origin, header, bytes } = entry;
+    const store = this.#store;
+    const stamp: Stamp = { version: header.version, origin };
+    store.clock = observe(store.clock, header.version);
+    for (const table of entry.tables) this.#applyTable(table, stamp);
+    const held = store.accepted.get(origin);
+    this.#move(origin, {
+      sequence: header.sequence,
+      version: header.version,
+      checksum: header.checksum,
+      logStart: held?.logStart ?? header.sequence,
+    });
+    this.#batch.put(logKey(store.origins.numberOf(origin), header.sequence), bytes);
+    this.#entries.push({ origin, sequence: header.sequence, bytes });
+    this.#bytes += bytes.length * 2;
+  }
+
+  #applyTable({ table, generation, changes }: TableChanges, stamp: Stamp): void {
+    const target = this.#resolve(table, generation);
+    if (target === 'notHeld' || target === 'unknown') return;
+    for (const { key, change } of changes) this.#applyChange({ target, key, change, stamp });
+  }
+
+  #applyChange(place: { target: Target; key: Uint8Array; change: RowChange; stamp: Stamp }): void {
+    const { target, key, change, stamp } = place;
+    this.#join({ target, key, row: rowOf(change, stamp), mayBeBlind: change.type === 'put' });
+  }
+
+  /** Joins one row in: reads the old one only when it can matter. */
+  #join(place: { target: Target; key: Uint8Array; row: Row; mayBeBlind: boolean }): void {
+    const { target, key } = place;
+    const store = this.#store;
+    const storeKey = rowKey(target.number, key);
+    const { version } = newestStamp(place.row);
+    const blind =
+      place.mayBeBlind && !needsOldRow(target) && store.recency.isNewest(storeKey, version);
+    store.recency.note(storeKey, version);
+    const old = blind ? undefined : store.row(storeKey, this.#rows);
+    const row = joinOptional(old, place.row);
+    if (row === old) return;
+    const value = encodeRow(row, store.origins);
+    this.#batch.put(storeKey, value);
+    this.#rows.add(storeKey, value);
+    this.rowCount++;
+    this.#follow({ target, key, old, row });
+  }
+
+  /** What hangs on a row: tombstone index, secondary indexes, definitions. */
+  #follow(place: { target: Target; key: Uint8Array; old: Row | undefined; row: Row }): void {
+    const { target, key, old, row } = place;
+    if (row.kind === 'deleted')
+      this.#batch.put(
+        tombstoneKey({ version: row.stamp.version, table: target.number, primaryKey: key }),
+        EMPTY,
+      );
+    if (isTable(target))
+      this.#indexes.follow({
+        table: target,
+        key,
+        before: old && recordOf(old),
+        after: recordOf(row),
+      });
+    else this.#redefine(key, row);
+  }
+
+  #redefine(key: Uint8Array, row: Row): void {
+    const place = readDefinitionKey(key);
+    if (!place) return;
+    const definition = definitionOf({
+      database: this.#store.options.database,
+      name: place.name,
+      row,
+    });
+    if (!definition) return;
+    this.#store.catalog.define(definition, place.generation, this.#batch);
+    this.definitionsChanged = true;
+  }
+
+  /** Without changes whose key or record is no valid one: every node passes over the same. */
+  #sound(table: TableChanges): TableChanges {
+    const changes = table.changes.filter(isSound);
+    this.passedOver += table.changes.length - changes.length;
+    return changes.length === table.changes.length ? table : { ...table, changes };
+  }
+
+  #isUndefined({ table, generation }: TableChanges): boolean {
+    return this.#resolve(table, generation) === 'unknown';
+  }
+
+  #resolve(table: TableName, generation: TableGeneration): Target | 'notHeld' | 'unknown' {
+    if (table === DEFINITIONS_TABLE) return DEFINITIONS;
+    return this.#store.catalog.resolve(table, generation);
+  }
+
+  #move(origin: OriginId, position: Position): void {
+    this.#store.accepted.set(origin, position);
+    this.#moved.add(origin);
+  }
+}
+
+interface NewEntry {
+  readonly origin: OriginId;
+  readonly header: EntryHeader;
+  readonly tables: readonly TableChanges[];
+  readonly bytes: Buffer;
+}
+
+type Target = Table | typeof DEFINITIONS;
+
+const EMPTY = Buffer.alloc(0);
+const DEFINITIONS_GENERATION = 1 as TableGeneration;
+
+const isSound = ({ key, change }: KeyedChange): boolean => {
+  try {
+    checkKey(key);
+    if (change.type === 'put') return isGuardedMap(change.body);
+    if (change.type === 'patch') return change.attributes.every(isSoundAttribute);
+    return true;
+  } catch (error) {
+    if (error instanceof SkeinError && error.code === 'MALFORMED') return false;
+    throw error;
+  }
+};
+
+const isGuardedMap = (body: Uint8Array): boolean => {
+  guard(body);
+  const head = body[0] ?? 0;
+  return (head & 0xf0) === 0x80 || head === 0xde || head === 0xdf;
+};
+
+const isSoundAttribute = ({ name, value }: EncodedAttribute): boolean => {
+  guard(value);
+  return name !== '__proto__';
+};
+
+const isTable = (target: Target): target is Table => 'definition' in target;
+
+/** A definition always merges; an indexed table must take its old index entries away. */
+const needsOldRow = (target: Target): boolean =>
+  !isTable(target) || !target.definition.schemaDefined || hasIndex(target);
+
+const hasIndex = (table: Table): boolean => {
+  for (const attribute of table.attributes.values()) if (attribute.index !== 'none') return true;
+  return false;
+};
+
+/** Reads a stored note; undefined when there is none. */
+export const readNote = async (store: Store, key: Buffer): Promise<unknown> => {
+  const bytes = await store.level.get(key);
+  return bytes === undefined ? undefined : decode(bytes);
+};

@@ -1,0 +1,91 @@
+/**
+ * A table definition as a row of the definitions table and back. Each property is an attribute of its own, so
+ * that definitions changed on two nodes at once merge like any other row. Called by commit.ts.
+ */
+import { decode, encode } from '../protocol/codec.js';
+import {
+  databaseName,
+  tableGeneration,
+  tableName,
+  type DatabaseName,
+  type TableGeneration,
+  type TableName,
+} from '../protocol/ids.js';
+import { decodeKey, encodeKey } from '../protocol/orderedKey.js';
+import { recordOf, type EncodedAttribute, type Row } from '../protocol/row.js';
+import type { AttributeDefinition, TableDefinition } from '../protocol/tableDefinition.js';
+
+const ATTRIBUTE_PREFIX = 'attribute ';
+
+/** Key of a definition: one row for each life of a name. */
+export const definitionKey = (name: TableName, generation: TableGeneration): Buffer =>
+  encodeKey(`${generation}/${name}`);
+
+export const readDefinitionKey = (
+  key: Uint8Array,
+): { name: TableName; generation: TableGeneration } | undefined => {
+  const text = decodeKey(key);
+  if (typeof text !== 'string') return undefined;
+  const slash = text.indexOf('/');
+  const generation = Number(text.slice(0, slash));
+  if (slash < 1 || !Number.isSafeInteger(generation)) return undefined;
+  return { name: tableName(text.slice(slash + 1)), generation: tableGeneration(generation) };
+};
+
+/** The attributes of the patch that turns `before` into `after`; empty when nothing changes. */
+export const definitionPatch = (
+  before: TableDefinition | undefined,
+  after: TableDefinition,
+): EncodedAttribute[] => {
+  const old = before ? propertiesOf(before) : new Map<string, Buffer>();
+  const changed: EncodedAttribute[] = [];
+  for (const [name, value] of propertiesOf(after))
+    if (!old.get(name)?.equals(value)) changed.push({ name, value });
+  return changed;
+};
+
+/** Undefined when the row is deleted or lacks what every definition has. */
+export const definitionOf = (place: {
+  database: DatabaseName;
+  name: TableName;
+  row: Row;
+}): TableDefinition | undefined => {
+  const bytes = recordOf(place.row);
+  if (!bytes) return undefined;
+  const record = decode(bytes) as Record<string, unknown>;
+  if (typeof record.primaryKey !== 'string') return undefined;
+  const attributes: AttributeDefinition[] = [];
+  for (const [name, value] of Object.entries(record))
+    if (name.startsWith(ATTRIBUTE_PREFIX))
+      attributes.push({
+        ...(value as Omit<AttributeDefinition, 'name'>),
+        name: name.slice(ATTRIBUTE_PREFIX.length),
+      });
+  return {
+    database: databaseName(place.database),
+    name: place.name,
+    primaryKey: record.primaryKey,
+    schemaDefined: record.schemaDefined === true,
+    attributes: attributes.sort(byPlace),
+    ...(record.sealed === true && { sealed: true }),
+    ...(record.replicate === false && { replicate: false }),
+    ...(typeof record.expirationSeconds === 'number' && {
+      expirationSeconds: record.expirationSeconds,
+    }),
+    ...(typeof record.audit === 'boolean' && { audit: record.audit }),
+  };
+};
+
+const byPlace = (a: AttributeDefinition, b: AttributeDefinition): number =>
+  Number(b.isPrimaryKey ?? false) - Number(a.isPrimaryKey ?? false) ||
+  (a.name < b.name ? -1 : Number(a.name > b.name));
+
+const propertiesOf = (definition: TableDefinition): Map<string, Buffer> => {
+  const { database: _database, name: _name, attributes, ...properties } = definition;
+  const encoded = new Map<string, Buffer>();
+  for (const [name, value] of Object.entries(properties))
+    if (value !== undefined) encoded.set(name, encode(value));
+  for (const { name, ...attribute } of attributes)
+    encoded.set(ATTRIBUTE_PREFIX + name, encode(attribute));
+  return encoded;
+};

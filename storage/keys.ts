@@ -1,0 +1,140 @@
+/**
+ * Where things lie in a database's LevelDB: one prefix byte for each kind, then fixed-width numbers, then
+ * the ordered bytes of protocol/orderedKey.ts. The only place that composes or takes apart store keys.
+ */
+import type { Sequence, Version } from '../protocol/ids.js';
+
+export const PREFIX = {
+  meta: 0x01,
+  origin: 0x02,
+  vector: 0x03,
+  table: 0x04,
+  attribute: 0x05,
+  row: 0x10,
+  index: 0x20,
+  tombstone: 0x30,
+  log: 0x40,
+} as const;
+
+/** Half-open range of keys. */
+export interface KeyRange {
+  readonly gte: Buffer;
+  readonly lt: Buffer;
+}
+
+export const metaKey = (name: string): Buffer =>
+  Buffer.concat([Buffer.from([PREFIX.meta]), Buffer.from(name, 'utf8')]);
+
+export const originKey = (origin: number): Buffer => numbered(PREFIX.origin, origin);
+export const vectorKey = (origin: number): Buffer => numbered(PREFIX.vector, origin);
+export const tableKey = (table: number): Buffer => numbered(PREFIX.table, table);
+
+export const attributeKey = (place: { table: number; attribute: number }): Buffer => {
+  const key = Buffer.allocUnsafe(9);
+  key[0] = PREFIX.attribute;
+  key.writeUInt32BE(place.table, 1);
+  key.writeUInt32BE(place.attribute, 5);
+  return key;
+};
+
+/** Bytes of a row's store key before the primary key. */
+export const ROW_PREFIX_BYTES = 5;
+
+export const rowKey = (table: number, primaryKey: Uint8Array): Buffer => {
+  const key = Buffer.allocUnsafe(ROW_PREFIX_BYTES + primaryKey.length);
+  key[0] = PREFIX.row;
+  key.writeUInt32BE(table, 1);
+  key.set(primaryKey, ROW_PREFIX_BYTES);
+  return key;
+};
+
+export const indexKey = (place: {
+  table: number;
+  attribute: number;
+  value: Uint8Array;
+  primaryKey: Uint8Array;
+}): Buffer => {
+  const { value, primaryKey } = place;
+  const key = Buffer.allocUnsafe(9 + value.length + primaryKey.length);
+  key[0] = PREFIX.index;
+  key.writeUInt32BE(place.table, 1);
+  key.writeUInt32BE(place.attribute, 5);
+  key.set(value, 9);
+  key.set(primaryKey, 9 + value.length);
+  return key;
+};
+
+/** Bytes of an index key before the value. */
+export const INDEX_PREFIX_BYTES = 9;
+
+export const tombstoneKey = (place: {
+  version: Version;
+  table: number;
+  primaryKey: Uint8Array;
+}): Buffer => {
+  const key = Buffer.allocUnsafe(13 + place.primaryKey.length);
+  key[0] = PREFIX.tombstone;
+  writeSafeInteger(key, place.version, 1);
+  key.writeUInt32BE(place.table, 9);
+  key.set(place.primaryKey, 13);
+  return key;
+};
+
+export const logKey = (origin: number, sequence: Sequence | number): Buffer => {
+  const key = Buffer.allocUnsafe(13);
+  key[0] = PREFIX.log;
+  key.writeUInt32BE(origin, 1);
+  writeSafeInteger(key, sequence, 5);
+  return key;
+};
+
+/** The number after the prefix byte of origin, vector, table, attribute, row, index and log keys. */
+export const numberOf = (key: Buffer): number => key.readUInt32BE(1);
+
+export const primaryKeyOf = (storeKey: Buffer): Buffer => storeKey.subarray(ROW_PREFIX_BYTES);
+
+export const allOf = (prefix: number): KeyRange => ({
+  gte: Buffer.from([prefix]),
+  lt: Buffer.from([prefix + 1]),
+});
+
+/** All rows of a table. */
+export const rowsOf = (table: number): KeyRange => ({
+  gte: numbered(PREFIX.row, table),
+  lt: numbered(PREFIX.row, table + 1),
+});
+
+/** All index entries of a table, or of one of its attributes. */
+export const indexOf = (table: number, attribute?: number): KeyRange =>
+  attribute === undefined
+    ? { gte: numbered(PREFIX.index, table), lt: numbered(PREFIX.index, table + 1) }
+    : { gte: indexPrefix(table, attribute), lt: indexPrefix(table, attribute + 1) };
+
+export const indexPrefix = (table: number, attribute: number): Buffer => {
+  const key = Buffer.allocUnsafe(INDEX_PREFIX_BYTES);
+  key[0] = PREFIX.index;
+  key.writeUInt32BE(table, 1);
+  key.writeUInt32BE(attribute, 5);
+  return key;
+};
+
+/** Log entries of an origin from `first` on. */
+export const logFrom = (origin: number, first: number): KeyRange => ({
+  gte: logKey(origin, first),
+  lt: logKey(origin + 1, 0),
+});
+
+export const writeSafeInteger = (target: Buffer, value: number, offset: number): void => {
+  target.writeUInt32BE(Math.floor(value / 0x1_0000_0000), offset);
+  target.writeUInt32BE(value % 0x1_0000_0000, offset + 4);
+};
+
+export const readSafeInteger = (source: Buffer, offset: number): number =>
+  source.readUInt32BE(offset) * 0x1_0000_0000 + source.readUInt32BE(offset + 4);
+
+const numbered = (prefix: number, value: number): Buffer => {
+  const key = Buffer.allocUnsafe(5);
+  key[0] = prefix;
+  key.writeUInt32BE(value, 1);
+  return key;
+};

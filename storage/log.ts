@@ -1,0 +1,72 @@
+/**
+ * Reads the log of one database: from the tail in memory when it reaches back far enough, else from disk. Given
+ * to feeds and change iterators; reads only what is durable, writes nothing.
+ */
+import type { OriginId } from '../protocol/ids.js';
+import { logFrom } from './keys.js';
+import type { Store } from './store.js';
+import type { Vector } from './vector.js';
+
+export type LogRead =
+  | { readonly kind: 'entries'; readonly entries: readonly Buffer[] }
+  /** Nothing durable after that position. */
+  | { readonly kind: 'end' }
+  /** The log begins later: only a copy can help. */
+  | { readonly kind: 'tooOld' };
+
+export interface LogReader {
+  /** Durable positions of all shared logs, and of the local one when `local` is set. */
+  vector(options?: { local?: boolean }): Vector;
+  /** Entries after `after`, whole, up to about `bytesMax` but at least one. */
+  read(request: { origin: OriginId; after: number; bytesMax: number }): Promise<LogRead>;
+  /** The same when no disk is needed for it; undefined otherwise. */
+  readNow(request: { origin: OriginId; after: number; bytesMax: number }): LogRead | undefined;
+}
+
+export const logReader = (store: Store): LogReader => ({
+  vector: (options) => (options?.local ? new Map(store.durable) : store.sharedVector()),
+  readNow: (request) => readNow(store, request),
+  read: async (request) => readNow(store, request) ?? (await readDisk(store, request)),
+});
+
+const END: LogRead = { kind: 'end' };
+
+const readNow = (
+  store: Store,
+  request: { origin: OriginId; after: number; bytesMax: number },
+): LogRead | undefined => {
+  const position = store.durable.get(request.origin);
+  if (!position || position.sequence <= request.after) return END;
+  if (request.after + 1 < position.logStart) return { kind: 'tooOld' };
+  const entries = store.tail.read(request);
+  return entries && { kind: 'entries', entries };
+};
+
+const readDisk = async (
+  store: Store,
+  request: { origin: OriginId; after: number; bytesMax: number },
+): Promise<LogRead> => {
+  const number = store.origins.knownNumberOf(request.origin);
+  const position = store.durable.get(request.origin);
+  if (number === undefined || !position) return END;
+  const entries: Buffer[] = [];
+  let bytes = 0;
+  const iterator = store.level.iterator(logFrom(number, request.after + 1));
+  try {
+    while (bytes < request.bytesMax) {
+      const found = await iterator.nextv(READ_AHEAD);
+      if (found.length === 0) break;
+      for (const [, entry] of found) {
+        if (bytes > 0 && bytes + entry.length > request.bytesMax)
+          return { kind: 'entries', entries };
+        entries.push(entry);
+        bytes += entry.length;
+      }
+    }
+  } finally {
+    await iterator.close();
+  }
+  return entries.length > 0 ? { kind: 'entries', entries } : END;
+};
+
+const READ_AHEAD = 64;

@@ -1,0 +1,154 @@
+/**
+ * A pinned view of a database for an initial copy: all rows with their whole state, and the vector that
+ * belongs to them. Read by the feed actor of the source. Definitions come first, so that a receiver knows every
+ * table before its rows.
+ */
+import type { CopiedRow } from './commit.js';
+import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
+import { tableGeneration } from '../protocol/ids.js';
+import { limits } from '../protocol/limits.js';
+import { primaryKeyOf, rowKey, rowsOf } from './keys.js';
+import { decodeRow } from './rowFormat.js';
+import { isLocalOrigin, type Store } from './store.js';
+import { sizeOf } from './tables.js';
+import { loadVector, type Vector } from './vector.js';
+
+/** Where a copy stands: the last row handed out; a receiver resumes after it. */
+export interface CopyPlace {
+  readonly table: string;
+  readonly generation: number;
+  readonly key: Uint8Array;
+}
+
+export interface CopySource {
+  readonly vector: Vector;
+  /** Of the rows still to come after the place asked for. */
+  estimateRows(): Promise<number>;
+  /** The next rows, up to about `bytesMax`; empty at the end. */
+  next(bytesMax: number): Promise<{ rows: readonly CopiedRow[]; place: CopyPlace | undefined }>;
+  close(): Promise<void>;
+}
+
+/** Pins the present state. `after`: where an earlier copy, perhaps of another node, got to. */
+export const openCopy = async (store: Store, after?: CopyPlace): Promise<CopySource> => {
+  const snapshot = store.level.snapshot();
+  const vector = await loadVector(store.level, store.origins, { snapshot });
+  for (const origin of vector.keys()) if (isLocalOrigin(origin)) vector.delete(origin);
+  const reader = new RowReader({
+    store,
+    options: { snapshot },
+    tables: tablesAfter(store, after),
+    after,
+  });
+  return {
+    vector,
+    estimateRows: () => reader.estimateRows(),
+    next: (bytesMax) => reader.next(bytesMax),
+    close: async () => {
+      await reader.close();
+      await snapshot.close();
+    },
+  };
+};
+
+interface CopiedTable {
+  readonly number: number;
+  readonly name: Table['name'];
+  readonly generation: Table['generation'];
+}
+
+/** Tables in a fixed order (definitions, then by name), from the one named in `after` on. */
+const tablesAfter = (store: Store, after: CopyPlace | undefined): CopiedTable[] => {
+  const tables: CopiedTable[] = [
+    { number: DEFINITIONS_NUMBER, name: DEFINITIONS_TABLE, generation: tableGeneration(1) },
+    ...store.catalog.tables
+      .filter((table) => table.definition.replicate !== false)
+      .sort((a, b) => (a.name < b.name ? -1 : 1)),
+  ];
+  if (!after) return tables;
+  const from = tables.findIndex(
+    (table) => table.name === after.table && table.generation === after.generation,
+  );
+  return from < 0 ? tables : tables.slice(from);
+};
+
+interface RowIterator {
+  nextv(size: number): Promise<[Buffer, Buffer][]>;
+  close(): Promise<void>;
+}
+
+class RowReader {
+  readonly #store: Store;
+  readonly #options: object;
+  #tables: CopiedTable[];
+  #after: Uint8Array | undefined;
+  #iterator: RowIterator | undefined;
+
+  constructor(parts: {
+    store: Store;
+    options: object;
+    tables: CopiedTable[];
+    after: CopyPlace | undefined;
+  }) {
+    this.#store = parts.store;
+    this.#options = parts.options;
+    this.#tables = parts.tables;
+    const first = parts.tables[0];
+    this.#after = first && parts.after?.table === first.name ? parts.after.key : undefined;
+  }
+
+  async estimateRows(): Promise<number> {
+    let bytes = 0;
+    for (const table of this.#tables) bytes += await sizeOf(this.#store, rowsOf(table.number));
+    return Math.ceil(bytes / ESTIMATED_ROW_BYTES);
+  }
+
+  async next(
+    bytesMax: number,
+  ): Promise<{ rows: readonly CopiedRow[]; place: CopyPlace | undefined }> {
+    const rows: CopiedRow[] = [];
+    let bytes = 0;
+    while (bytes < bytesMax) {
+      const table = this.#tables[0];
+      if (!table) break;
+      this.#iterator ??= this.#open(table);
+      const found = await this.#iterator.nextv(limits.readBatchRows / 4);
+      if (found.length === 0) {
+        await this.#nextTable();
+        continue;
+      }
+      for (const [key, value] of found) {
+        const row = decodeRow(value, this.#store.origins);
+        rows.push({ table: table.name, generation: table.generation, key: primaryKeyOf(key), row });
+        bytes += key.length + value.length;
+      }
+    }
+    const last = rows.at(-1);
+    return {
+      rows,
+      place: last && { table: last.table, generation: last.generation, key: last.key },
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#iterator?.close();
+    this.#iterator = undefined;
+    this.#tables = [];
+  }
+
+  #open(table: CopiedTable): RowIterator {
+    const { gte, lt } = rowsOf(table.number);
+    const from = this.#after === undefined ? { gte } : { gt: rowKey(table.number, this.#after) };
+    this.#after = undefined;
+    return this.#store.level.iterator({ ...from, lt, ...this.#options });
+  }
+
+  async #nextTable(): Promise<void> {
+    await this.#iterator?.close();
+    this.#iterator = undefined;
+    this.#tables.shift();
+  }
+}
+
+/** For progress only; corrected as rows arrive. */
+const ESTIMATED_ROW_BYTES = 150;

@@ -1,0 +1,178 @@
+/**
+ * Reads tables: by key, by search, as a whole. Everything read in one call comes from one snapshot, and
+ * includes all that was acknowledged before the call. Called by the shardRouter beside its writing.
+ */
+import { decode } from '../protocol/codec.js';
+import type { Key, RecordObject } from '../protocol/operations.js';
+import { decodeKey, encodeIndexValue, encodeKey, splitIndexKey } from '../protocol/orderedKey.js';
+import { limits } from '../protocol/limits.js';
+import { recordOf } from '../protocol/row.js';
+import type { Table } from './catalog.js';
+import {
+  INDEX_PREFIX_BYTES,
+  indexOf,
+  indexPrefix,
+  primaryKeyOf,
+  rowKey,
+  rowsOf,
+  type KeyRange,
+} from './keys.js';
+import { decodeRow, isStoredDelete, wholeBody } from './rowFormat.js';
+import type { SearchSource, ValueRange } from './search.js';
+import type { Store } from './store.js';
+
+/** A table as it is now. Close it when done. */
+export interface TableSnapshot extends SearchSource {
+  /** Visible rows, counted exactly up to `countMax`; beyond, an estimate. */
+  count(countMax: number): Promise<{ count: number; exact: boolean }>;
+  close(): Promise<void>;
+}
+
+/** One record without a snapshot of its own: the newest durable state. */
+export const readRecord = (store: Store, table: Table, key: Key): RecordObject | undefined => {
+  const bytes = store.level.getSync(rowKey(table.number, encodeKey(key)));
+  return bytes === undefined ? undefined : visibleRecord({ store, table, bytes });
+};
+
+export const openTable = (store: Store, table: Table): TableSnapshot => {
+  const snapshot = store.level.snapshot();
+  const options = { snapshot };
+  const recordAt = (key: Uint8Array): RecordObject | undefined => {
+    const bytes = store.level.getSync(rowKey(table.number, key), options);
+    return bytes === undefined ? undefined : visibleRecord({ store, table, bytes });
+  };
+  return {
+    definition: table.definition,
+    isIndexed: (attribute) => table.attributes.get(attribute)?.index === 'ready',
+    get: (keys) => keys.map((key) => recordAt(encodeKey(key))),
+    scan: (scan) => scanRows({ store, table, options, reverse: scan.reverse === true }),
+    scanIndex: (attribute, range) => scanIndex({ store, table, options, attribute, range }),
+    count: (countMax) => countRows({ store, table, options, countMax }),
+    close: () => snapshot.close(),
+  };
+};
+
+interface Scan {
+  readonly store: Store;
+  readonly table: Table;
+  readonly options: object;
+}
+
+const visibleRecord = (place: {
+  store: Store;
+  table: Table;
+  bytes: Buffer;
+}): RecordObject | undefined => {
+  const { store, table, bytes } = place;
+  if (isStoredDelete(bytes)) return undefined;
+  const body = wholeBody(bytes) ?? recordOf(decodeRow(bytes, store.origins));
+  return body && withoutDropped(table, decode(body) as RecordObject);
+};
+
+/** Attributes dropped on this node are hidden; the rows keep them, since drops stay local. */
+const withoutDropped = (table: Table, record: RecordObject): RecordObject => {
+  for (const attribute of table.attributes.values())
+    if (attribute.dropped) delete record[attribute.name];
+  return record;
+};
+
+async function* scanRows(scan: Scan & { reverse: boolean }): AsyncGenerator<RecordObject[]> {
+  const { store, table, reverse } = scan;
+  const iterator = store.level.values({ ...rowsOf(table.number), ...scan.options, reverse });
+  try {
+    for (;;) {
+      const found = await iterator.nextv(limits.readBatchRows);
+      if (found.length === 0) return;
+      const records: RecordObject[] = [];
+      for (const bytes of found) {
+        const record = visibleRecord({ store, table, bytes });
+        if (record) records.push(record);
+      }
+      yield records;
+    }
+  } finally {
+    await iterator.close();
+  }
+}
+
+async function* scanIndex(
+  scan: Scan & { attribute: string; range: ValueRange },
+): AsyncGenerator<Key[]> {
+  const { store, table, attribute, range } = scan;
+  const number = table.attributes.get(attribute)?.number ?? 0;
+  const iterator = store.level.keys({
+    ...indexRange({ table: table.number, attribute: number, range }),
+    ...scan.options,
+    reverse: range.reverse === true,
+  });
+  try {
+    for (;;) {
+      const found = await iterator.nextv(limits.readBatchRows);
+      if (found.length === 0) return;
+      yield found.map((key) => decodeKey(key.subarray(splitIndexKey(key, INDEX_PREFIX_BYTES))));
+    }
+  } finally {
+    await iterator.close();
+  }
+}
+
+/** Cut values share their index bytes with longer ones, so bounds are inclusive and records are checked again. */
+const indexRange = (place: { table: number; attribute: number; range: ValueRange }): KeyRange => {
+  const { table, attribute, range } = place;
+  const prefix = indexPrefix(table, attribute);
+  const all = indexOf(table, attribute);
+  const low = encodedBound(range.gte ?? range.gt);
+  const high = encodedBound(range.lte ?? range.lt);
+  return {
+    gte: low ? Buffer.concat([prefix, low]) : all.gte,
+    lt: high ? Buffer.concat([prefix, high, AFTER_EVERY_KEY]) : all.lt,
+  };
+};
+
+/** Greater than every primary key that may follow an index value. */
+const AFTER_EVERY_KEY = Buffer.from([0xff]);
+
+const encodedBound = (value: unknown): Buffer | undefined =>
+  value === undefined ? undefined : encodeIndexValue(value);
+
+const countRows = async (
+  scan: Scan & { countMax: number },
+): Promise<{ count: number; exact: boolean }> => {
+  const { store, table, countMax } = scan;
+  const iterator = store.level.iterator({ ...rowsOf(table.number), ...scan.options });
+  let count = 0;
+  let bytes = 0;
+  let seen = 0;
+  try {
+    for (;;) {
+      const found = await iterator.nextv(limits.readBatchRows);
+      if (found.length === 0) return { count, exact: true };
+      for (const [key, value] of found) {
+        if (!isStoredDelete(value)) count++;
+        bytes += primaryKeyOf(key).length + value.length;
+        seen++;
+      }
+      if (seen >= countMax)
+        return { count: await estimate(scan, { count, seen, bytes }), exact: false };
+    }
+  } finally {
+    await iterator.close();
+  }
+};
+
+/** Rows counted so far, scaled to the table's size on disk (which leaves out what is still in memory). */
+const estimate = async (
+  scan: Scan,
+  sample: { count: number; seen: number; bytes: number },
+): Promise<number> => {
+  const size = await sizeOf(scan.store, rowsOf(scan.table.number));
+  return Math.max(sample.count, Math.round((size / sample.bytes) * sample.count));
+};
+
+/** Bytes on disk of a key range; 0 where the store cannot tell. */
+export const sizeOf = async (store: Store, range: KeyRange): Promise<number> => {
+  const level = store.level as unknown as {
+    approximateSize?: (start: Buffer, end: Buffer) => Promise<number>;
+  };
+  return (await level.approximateSize?.(range.gte, range.lt)) ?? 0;
+};
