@@ -28,7 +28,10 @@ export interface Config {
   readonly rootPath: string;
   readonly node: {
     readonly name: NodeName;
-    /** URL other nodes dial. */
+    /**
+     * URL other nodes dial; `memory://name` for a node that takes part over the in-memory transport. With port 0
+     * the real port is known only to whoever listens.
+     */
     readonly url: string;
   };
   readonly replication: {
@@ -82,7 +85,7 @@ export interface ConfigInput {
     pingTimeout?: number;
     [key: string]: unknown;
   };
-  node?: { hostname?: string; url?: string };
+  node?: { hostname?: string | number; url?: string };
   operationsApi?: {
     network?: { port?: number | string | null; [key: string]: unknown };
     [key: string]: unknown;
@@ -95,7 +98,14 @@ export interface ConfigInput {
     maxTransactionQueueTime?: number | string;
     [key: string]: unknown;
   };
-  authentication?: { authorizeLocal?: boolean; cacheTTL?: number; [key: string]: unknown };
+  authentication?: {
+    authorizeLocal?: boolean;
+    cacheTTL?: number;
+    /** First user, made at the first start. Both or neither. */
+    adminUsername?: string;
+    adminPassword?: string;
+    [key: string]: unknown;
+  };
   logging?: { level?: LogLevel; auditRetention?: number | string; [key: string]: unknown };
   /** GraphQL files with `@table` definitions, relative to the configuration file. */
   schemas?: readonly string[];
@@ -105,8 +115,8 @@ export interface ConfigInput {
 }
 
 export interface RouteInput {
-  host?: string;
-  hostname?: string;
+  host?: string | number;
+  hostname?: string | number;
   url?: string;
   port?: number;
   startTime?: number | string;

@@ -3,6 +3,7 @@
  * send more. A test pins the hash of this file's schemas to the protocol version.
  */
 import { limits } from './limits.js';
+import type { Schema } from './validate.js';
 
 const text = { type: 'string', maxLength: limits.nameCharactersMax * 2 } as const;
 const reason = { type: 'string', maxLength: 1000 } as const;
@@ -10,7 +11,7 @@ const whole = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } 
 const stream = { type: 'integer', minimum: 1, maximum: 0xffffffff } as const;
 const yesOrNo = { type: 'boolean' } as const;
 
-const object = (properties: Record<string, object>): object => ({
+const object = (properties: Record<string, object>): Schema => ({
   type: 'object',
   properties,
   required: Object.keys(properties),

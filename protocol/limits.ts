@@ -43,6 +43,9 @@ export const limits = {
   /** Group commit: operations and entries collected into one batch. */
   groupBytesMax: 4 * MIB,
 
+  /** An empty database replays logs of up to this many entries instead of copying rows. */
+  replayEntriesMax: 1_000,
+
   // ---- queues
   /** Data messages waiting in one actor's mailbox. */
   mailboxMessagesMax: 10_000,

@@ -108,8 +108,9 @@ export class Commit {
     return this.rowCount === 0 && this.#moved.size === 0 && !this.definitionsChanged;
   }
 
-  get entries(): readonly CommittedEntry[] {
-    return this.#entries;
+  /** Origins whose position moved. */
+  get moved(): ReadonlySet<OriginId> {
+    return this.#moved;
   }
 
   /**

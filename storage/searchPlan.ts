@@ -78,8 +78,12 @@ export const toValueRange = (range: AttributeRange, reverse: boolean): ValueRang
 
 /** Whether values in the order of the range (or reversed) have left it for good at this one. */
 export const isPast = (range: AttributeRange, value: unknown, reverse: boolean): boolean => {
-  const bound = reverse ? range.lower : range.upper;
-  if (bound === undefined) return false;
+  const [lowest, highest] = ENDS[range.kind];
+  const bound = (reverse ? range.lower : range.upper) ?? {
+    value: reverse ? lowest : highest,
+    inclusive: true,
+  };
+  if (bound.value === undefined) return false;
   const order = reverse ? compareValues(bound.value, value) : compareValues(value, bound.value);
   return bound.inclusive ? order > 0 : order >= 0;
 };

@@ -160,10 +160,9 @@ export class Store {
     }
   }
 
-  /** Marks a clean stop, so that the next start goes on with this incarnation, and closes the level. */
-  async close(): Promise<void> {
+  /** Marks a clean stop, so that the next start goes on with this incarnation. The caller closes the level. */
+  async markClean(): Promise<void> {
     if (this.level.status === 'open') await this.#writeMeta(true);
-    await this.level.close();
   }
 
   async #begin(): Promise<void> {

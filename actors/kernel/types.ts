@@ -37,8 +37,11 @@ export interface Reply<T> {
 }
 
 export interface Actor<M extends Message> {
-  /** Handles one message. The next is handled when the returned promise has settled. A throw is a crash. */
-  receive(message: M): void | Promise<void>;
+  /**
+   * Handles one message. The next is handled when the returned promise has settled. A throw is a crash.
+   * Property, not method: an actor that takes only some of its messages does not compile.
+   */
+  readonly receive: (message: M) => void | Promise<void>;
   /** Called exactly once per life, after the last message and after all children have stopped. */
   stopped?(reason: StopReason): void | Promise<void>;
   /** Shown by the debug endpoint as this actor's state; cheap, plain JSON. */
@@ -103,8 +106,8 @@ export interface ActorContext<M extends Message> {
   /** One timer per key: setting it again replaces it. The message arrives in the control lane. */
   startTimer(key: string, afterMs: number, message: M): void;
   cancelTimer(key: string): void;
-  /** Asks another actor; see `ask`. */
-  ask<T, Q extends Message>(
+  /** Asks another actor; see `ActorSystem.ask`. `const`: a question written in place keeps its literal `type`. */
+  ask<T, const Q extends Message>(
     target: ActorRef<Q>,
     question: (replyTo: Reply<T>) => Q,
     options?: AskOptions,
@@ -217,7 +220,7 @@ export interface ActorSystem {
   deadLetters(): readonly DeadLetter[];
   subscribe(listener: (event: SupervisionEvent) => void): () => void;
   /** From outside any actor. Rejects at once when the target crashes on it, stops, or refuses it; TIMEOUT otherwise. */
-  ask<T, Q extends Message>(
+  ask<T, const Q extends Message>(
     target: ActorRef<Q>,
     question: (replyTo: Reply<T>) => Q,
     options?: AskOptions,

@@ -1,0 +1,270 @@
+/**
+ * Whom a database catches up from: keeps what peers have said, asks protocol/sources.ts what to want from
+ * whom, tells the resync actors, and carries an initial copy to its end. Used by the shardRouter only.
+ */
+import { encode } from '../protocol/codec.js';
+import {
+  newCopy,
+  withRows,
+  withSnapshot,
+  type CopiedPosition,
+  type CopyCheckpoint,
+} from '../protocol/copyCheckpoint.js';
+import type { SentRow } from '../protocol/dataFrames.js';
+import type { OriginPosition } from '../protocol/frames.js';
+import { nodeOf, type NodeName, type OriginId } from '../protocol/ids.js';
+import { limits } from '../protocol/limits.js';
+import type { ApplyProblem } from '../protocol/resync.js';
+import { planSources, type PeerView, type SourcesPlan } from '../protocol/sources.js';
+import { millisecondsOf } from '../protocol/clock.js';
+import { readNote, type Commit } from '../storage/commit.js';
+import { metaKey } from '../storage/keys.js';
+import { isLocalOrigin, type Store } from '../storage/store.js';
+import type { ActorRef } from './kernel/types.js';
+import type { CopyProgress, PeerStanding, ResyncMessage } from './messages.js';
+
+interface LinkedPeer {
+  resync: ActorRef<ResyncMessage>;
+  positions: Map<OriginId, OriginPosition>;
+  tooOld: Set<OriginId>;
+  refused: Map<OriginId, ApplyProblem>;
+  whole: boolean;
+  rttMs: number | null;
+}
+
+const COPY_KEY = metaKey('copy');
+
+export class CatchingUp {
+  readonly #store: Store;
+  readonly #own: NodeName;
+  #peers = new Map<NodeName, LinkedPeer>();
+  #from: ReadonlyMap<OriginId, NodeName> = new Map();
+  #copy: CopyCheckpoint | null;
+  #copyFrom: NodeName | null = null;
+  #copyNeeded = false;
+  #noCopyFrom = new Set<NodeName>();
+  /** What finished copies promised and the vector has not reached. */
+  #reach = new Map<OriginId, number>();
+
+  private constructor(store: Store, own: NodeName, copy: CopyCheckpoint | null) {
+    this.#store = store;
+    this.#own = own;
+    this.#copy = copy;
+  }
+
+  /** Goes on with a copy that a crash interrupted. */
+  static async load(store: Store, own: NodeName): Promise<CatchingUp> {
+    const stored = (await readNote(store, COPY_KEY)) as StoredCheckpoint | undefined;
+    return new CatchingUp(store, own, stored ? restored(stored) : null);
+  }
+
+  /** No copy is needed or unfinished, and everything a copy promised is here. */
+  get isReady(): boolean {
+    return !this.#copyNeeded && this.#copy === null && this.#reach.size === 0;
+  }
+
+  /** Whether this node's rows are all that its vector says: false in the middle of a copy. */
+  get isWhole(): boolean {
+    return this.#copy === null;
+  }
+
+  get progress(): CopyProgress | null {
+    if (!this.#copy) return null;
+    const { rowsDone, rowsEstimated } = this.#copy;
+    return { from: this.#copyFrom, rowsDone, rowsEstimated };
+  }
+
+  linked(peer: NodeName, link: {
+    resync: ActorRef<ResyncMessage>;
+    positions: readonly OriginPosition[];
+    whole: boolean;
+  }): void {
+    if (this.#copyFrom === peer) this.#copyFrom = null;
+    this.#noCopyFrom.delete(peer);
+    this.#peers.set(peer, {
+      resync: link.resync,
+      positions: new Map(link.positions.map((position) => [position.origin, position])),
+      tooOld: new Set(),
+      refused: new Map(),
+      whole: link.whole,
+      rttMs: null,
+    });
+    this.plan();
+  }
+
+  noticed(peer: NodeName, positions: readonly OriginPosition[], whole: boolean): void {
+    const view = this.#peers.get(peer);
+    if (!view) return;
+    for (const position of positions) view.positions.set(position.origin, position);
+    view.whole = whole;
+    this.plan();
+  }
+
+  measured(peer: NodeName, rttMs: number): void {
+    const view = this.#peers.get(peer);
+    if (view) view.rttMs = rttMs;
+  }
+
+  tooOld(peer: NodeName, origin: OriginId): void {
+    this.#peers.get(peer)?.tooOld.add(origin);
+    this.plan();
+  }
+
+  /** Entries of these origins could not be applied. A gap is asked for again at once; the rest later. */
+  lost(peer: NodeName, origins: readonly { origin: OriginId; problem: ApplyProblem }[]): boolean {
+    const view = this.#peers.get(peer);
+    let waits = false;
+    for (const { origin, problem } of origins) {
+      if (problem === 'gap') continue;
+      view?.refused.set(origin, problem);
+      waits = true;
+    }
+    this.plan();
+    return waits;
+  }
+
+  /** The reasons for refusing may be gone: a table was defined, or time has passed. */
+  retry(): void {
+    for (const view of this.#peers.values()) view.refused.clear();
+    this.plan();
+  }
+
+  /** Only the stream that is linked now can unlink its peer. */
+  unlinked(peer: NodeName, resync: ActorRef<ResyncMessage>): void {
+    if (this.#peers.get(peer)?.resync !== resync) return;
+    this.#peers.delete(peer);
+    if (this.#copyFrom === peer) this.#copyFrom = null;
+    this.plan();
+  }
+
+  copyBegun(peer: NodeName, snapshot: { positions: readonly CopiedPosition[]; estimatedRows: number }): void {
+    if (peer !== this.#copyFrom || !this.#copy) return;
+    this.#copy = withSnapshot(this.#copy, snapshot);
+  }
+
+  /** Takes rows of the copy into the batch, with the place they reach. False: not the source, or not defined here. */
+  takeRows(peer: NodeName, rows: readonly SentRow[], commit: Commit): boolean {
+    const last = rows.at(-1);
+    if (peer !== this.#copyFrom || !this.#copy || !last) return false;
+    if (!commit.applyCopied(rows)) return false;
+    const { table, generation, key } = last;
+    this.#copy = withRows(this.#copy, {
+      count: rows.length,
+      after: { table, generation, key: Buffer.from(key) },
+    });
+    commit.putNote(COPY_KEY, encode(stored(this.#copy)));
+    return true;
+  }
+
+  /** All rows are accepted: takes over the positions they vouch for. */
+  finishCopy(peer: NodeName, commit: Commit): boolean {
+    if (peer !== this.#copyFrom || !this.#copy) return false;
+    const { adopt, reach } = this.#copy;
+    commit.adopt(
+      [...(adopt ?? [])].map(([origin, position]) => [origin, { ...position, logStart: position.sequence }]),
+    );
+    commit.putNote(COPY_KEY, undefined);
+    for (const [origin, { sequence }] of reach) this.#reach.set(origin, sequence);
+    this.#copy = null;
+    this.#copyFrom = null;
+    this.#copyNeeded = false;
+    return true;
+  }
+
+  copyFailed(peer: NodeName): void {
+    this.#noCopyFrom.add(peer);
+    if (this.#copyFrom === peer) this.#copyFrom = null;
+    this.plan();
+  }
+
+  /** The vector moved: what was promised may have been reached. */
+  advanced(): void {
+    for (const [origin, sequence] of this.#reach)
+      if ((this.#store.durable.get(origin)?.sequence ?? 0) >= sequence) this.#reach.delete(origin);
+  }
+
+  /** Decides anew what is wanted from whom, and says so where it changed. */
+  plan(): void {
+    const plan = this.#planned();
+    this.#from = plan.from;
+    this.#copyNeeded = plan.copyNeeded;
+    for (const [peer, view] of this.#peers)
+      view.resync.send({ type: 'wants.changed', wants: plan.wants.get(peer) ?? [] }, 'control');
+    if (plan.copyNeeded && this.#copyFrom === null && plan.copyFrom !== null)
+      this.#startCopy(plan.copyFrom);
+  }
+
+  standings(): PeerStanding[] {
+    return [...this.#peers].map(([peer, view]) => {
+      const sources = new Set<NodeName>();
+      for (const [origin, from] of this.#from) if (from === peer) sources.add(nodeOf(origin));
+      return { peer, sources: [...sources], ...this.#behind(view) };
+    });
+  }
+
+  #startCopy(peer: NodeName): void {
+    this.#copy ??= newCopy;
+    this.#copyFrom = peer;
+    const view = this.#peers.get(peer);
+    view?.resync.send({ type: 'copy.wanted', after: this.#copy.after }, 'control');
+  }
+
+  #planned(): SourcesPlan {
+    const vector = new Map(this.#store.accepted);
+    for (const origin of vector.keys()) if (isLocalOrigin(origin)) vector.delete(origin);
+    return planSources({
+      own: this.#own,
+      ownOrigin: this.#store.origin,
+      vector,
+      peers: new Map([...this.#peers].map(([name, view]) => [name, peerView(view)])),
+      current: this.#from,
+      copyUnfinished: this.#copy !== null,
+      noCopyFrom: this.#noCopyFrom,
+      replayEntriesMax: limits.replayEntriesMax,
+    });
+  }
+
+  #behind(view: LinkedPeer): { entriesBehind: number; lagMs: number } {
+    let entriesBehind = 0;
+    let lagMs = 0;
+    for (const { origin, sequence, version } of view.positions.values()) {
+      const held = this.#store.durable.get(origin);
+      if (origin === this.#store.origin || sequence <= (held?.sequence ?? 0)) continue;
+      entriesBehind += sequence - (held?.sequence ?? 0);
+      lagMs = Math.max(lagMs, millisecondsOf(version) - millisecondsOf(held?.version ?? version));
+    }
+    return { entriesBehind, lagMs };
+  }
+}
+
+const peerView = (view: LinkedPeer): PeerView => ({
+  positions: view.positions,
+  tooOld: view.tooOld,
+  refused: new Set(view.refused.keys()),
+  whole: view.whole,
+  rttMs: view.rttMs,
+});
+
+interface StoredCheckpoint {
+  after: CopyCheckpoint['after'];
+  adopt: CopiedPosition[] | null;
+  reach: CopiedPosition[];
+  rowsDone: number;
+  rowsEstimated: number;
+}
+
+const stored = (copy: CopyCheckpoint): StoredCheckpoint => ({
+  ...copy,
+  adopt: copy.adopt && [...copy.adopt.values()],
+  reach: [...copy.reach.values()],
+});
+
+const restored = (checkpoint: StoredCheckpoint): CopyCheckpoint => ({
+  ...checkpoint,
+  adopt: checkpoint.adopt && byOrigin(checkpoint.adopt),
+  reach: byOrigin(checkpoint.reach),
+});
+
+const byOrigin = (positions: readonly CopiedPosition[]): Map<OriginId, CopiedPosition> =>
+  new Map(positions.map((position) => [position.origin, position]));
+

@@ -1,0 +1,74 @@
+/**
+ * Where the databases of one node lie: a directory each below storage.path, or memory. Opens, closes, lists and
+ * erases them. Called by shardRouter and clusterSupervisor.
+ */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Config } from '../config/types.js';
+import { databaseName, type DatabaseName } from '../protocol/ids.js';
+import { openDirectory, openMemory, type Level } from '../storage/level.js';
+import type { Store } from '../storage/store.js';
+
+export interface DatabaseFiles {
+  /** STORAGE_LOCKED when another process holds the directory. */
+  open(database: DatabaseName): Promise<Level>;
+  /** Closes the store; its level too, unless it lives in memory and is to be opened again. */
+  close(store: Store): Promise<void>;
+  list(): Promise<DatabaseName[]>;
+  /** Erases a closed database. */
+  erase(database: DatabaseName): Promise<void>;
+}
+
+export const databaseFiles = (storage: Config['storage']): DatabaseFiles =>
+  storage.engine === 'memory' ? inMemory() : inDirectories(storage.path);
+
+const inDirectories = (path: string): DatabaseFiles => ({
+  open: (database) => openDirectory(join(path, directoryOf(database))),
+  close: async (store) => {
+    try {
+      await store.markClean();
+    } finally {
+      await store.level.close();
+    }
+  },
+  list: async () => {
+    const found = await readdir(path, { withFileTypes: true }).catch(nothingThere);
+    return found
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => databaseName(decodeURIComponent(entry.name)));
+  },
+  erase: (database) => rm(join(path, directoryOf(database)), { recursive: true, force: true }),
+});
+
+/** A memory level survives its router's restarts, not its node. */
+const inMemory = (): DatabaseFiles => {
+  const levels = new Map<DatabaseName, Level>();
+  return {
+    open: async (database) => {
+      const level = levels.get(database) ?? (await openMemory());
+      levels.set(database, level);
+      return level;
+    },
+    close: (store) => store.markClean(),
+    list: async () => [...levels.keys()],
+    erase: async (database) => {
+      await levels.get(database)?.close();
+      levels.delete(database);
+    },
+  };
+};
+
+/** No name leads out of the storage directory, and no two names share one on any file system. */
+const directoryOf = (database: DatabaseName): string =>
+  [...Buffer.from(database, 'utf8')]
+    .map((byte) => (isPlain(byte) ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, '0')}`))
+    .join('');
+
+/** Lower-case letters, digits, `-` and `_` stand for themselves. */
+const isPlain = (byte: number): boolean =>
+  (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || byte === 0x2d || byte === 0x5f;
+
+const nothingThere = (error: unknown): [] => {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+  throw error;
+};

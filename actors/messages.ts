@@ -1,0 +1,329 @@
+/**
+ * What actors say to one another: one union per actor. Commands are imperative, facts past tense, questions nouns
+ * with `replyTo` last, timers `timer.<what>`. A sender that uses a message not listed here does not compile.
+ */
+import type { CopyPlaceOnWire, ControlFrame, OriginPosition, Want } from '../protocol/frames.js';
+import type { SentEntry, SentRow } from '../protocol/dataFrames.js';
+import type { CopiedPosition } from '../protocol/copyCheckpoint.js';
+import type { EntryNotes } from '../protocol/entry.js';
+import type { DatabaseName, NodeName, OriginId, Version } from '../protocol/ids.js';
+import type { Key, RecordObject, User } from '../protocol/operations.js';
+import type { ApplyProblem } from '../protocol/resync.js';
+import type { TableDefinition } from '../protocol/tableDefinition.js';
+import type { Accepted } from '../storage/commit.js';
+import type { LocalWrite } from '../storage/evaluate.js';
+import type { LogReader } from '../storage/log.js';
+import type { SearchQuery } from '../storage/search.js';
+import type { CopySource } from '../storage/snapshot.js';
+import type { ActorRef, Reply, SupervisionEvent, Terminated } from './kernel/types.js';
+import type { Connection } from './transport/types.js';
+
+// ---- shardRouter: the single writer of one database
+
+export type RouterMessage =
+  | {
+      readonly type: 'transaction.submit';
+      readonly writes: readonly LocalWrite[];
+      readonly notes: EntryNotes;
+      readonly replyTo: Reply<Accepted>;
+    }
+  | {
+      readonly type: 'table.define';
+      readonly definition: TableDefinition;
+      readonly notes: EntryNotes;
+      readonly replyTo: Reply<void>;
+    }
+  | { readonly type: 'table.drop'; readonly table: string; readonly replyTo: Reply<void> }
+  | {
+      readonly type: 'attribute.drop';
+      readonly table: string;
+      readonly attribute: string;
+      readonly replyTo: Reply<void>;
+    }
+  | {
+      readonly type: 'entries.apply';
+      readonly from: ActorRef<ResyncMessage>;
+      readonly entries: readonly SentEntry[];
+      readonly bytes: number;
+    }
+  | {
+      readonly type: 'copy.begin';
+      readonly peer: NodeName;
+      readonly positions: readonly CopiedPosition[];
+      readonly estimatedRows: number;
+    }
+  | {
+      readonly type: 'copy.apply';
+      readonly peer: NodeName;
+      readonly from: ActorRef<ResyncMessage>;
+      readonly rows: readonly SentRow[];
+      readonly bytes: number;
+    }
+  | { readonly type: 'copy.end'; readonly peer: NodeName; readonly rows: number }
+  | { readonly type: 'copy.failed'; readonly peer: NodeName; readonly reason: string }
+  | { readonly type: 'batch.written'; readonly failure?: Error }
+  | { readonly type: 'index.fill' }
+  | {
+      readonly type: 'feed.open';
+      readonly feed: ActorRef<FeedMessage>;
+      readonly replyTo: Reply<FeedOpening>;
+    }
+  | { readonly type: 'feed.closed'; readonly feed: ActorRef<FeedMessage> }
+  | {
+      readonly type: 'peer.linked';
+      readonly peer: NodeName;
+      readonly resync: ActorRef<ResyncMessage>;
+      readonly positions: readonly OriginPosition[];
+      readonly whole: boolean;
+    }
+  | {
+      readonly type: 'peer.noticed';
+      readonly peer: NodeName;
+      readonly positions: readonly OriginPosition[];
+      readonly whole: boolean;
+    }
+  | { readonly type: 'peer.tooOld'; readonly peer: NodeName; readonly origin: OriginId }
+  | {
+      readonly type: 'peer.lost';
+      readonly peer: NodeName;
+      readonly origins: readonly { readonly origin: OriginId; readonly problem: ApplyProblem }[];
+    }
+  | { readonly type: 'peer.measured'; readonly peer: NodeName; readonly rttMs: number }
+  | {
+      readonly type: 'peer.unlinked';
+      readonly peer: NodeName;
+      readonly resync: ActorRef<ResyncMessage>;
+    }
+  | { readonly type: 'timer.retry' }
+  | {
+      readonly type: 'records.get';
+      readonly table: string;
+      readonly keys: readonly Key[];
+      readonly replyTo: Reply<(RecordObject | undefined)[]>;
+    }
+  | {
+      readonly type: 'records.search';
+      readonly table: string;
+      readonly query: SearchQuery;
+      readonly replyTo: Reply<RecordObject[]>;
+    }
+  | {
+      readonly type: 'tables.describe';
+      readonly table?: string;
+      readonly exactCount: boolean;
+      readonly replyTo: Reply<TableDescription[]>;
+    }
+  | {
+      readonly type: 'log.open';
+      readonly listener: (() => void) | null;
+      readonly replyTo: Reply<LogOpening>;
+    }
+  | { readonly type: 'database.status'; readonly replyTo: Reply<DatabaseStatus> };
+
+export interface FeedOpening {
+  readonly log: LogReader;
+  readonly positions: readonly OriginPosition[];
+  readonly whole: boolean;
+  readonly openCopy: (after: CopyPlaceOnWire | null) => Promise<CopySource>;
+}
+
+export interface LogOpening {
+  readonly log: LogReader;
+  readonly close: () => void;
+}
+
+export interface TableDescription {
+  readonly definition: TableDefinition;
+  readonly attributes: readonly { readonly name: string; readonly indexed: boolean }[];
+  readonly recordCount: number;
+  readonly countIsExact: boolean;
+  readonly tableBytes: number;
+  readonly databaseBytes: number;
+  readonly auditBytes: number;
+  readonly lastUpdatedMs: number | null;
+}
+
+export interface CopyProgress {
+  readonly from: NodeName | null;
+  readonly rowsDone: number;
+  readonly rowsEstimated: number;
+}
+
+export interface DatabaseStatus {
+  readonly database: DatabaseName;
+  readonly origin: OriginId;
+  readonly positions: readonly OriginPosition[];
+  readonly clock: Version;
+  /** No copy is needed or unfinished, and what a copy promised has been reached. */
+  readonly ready: boolean;
+  readonly copy: CopyProgress | null;
+  /** Per linked peer: how far behind it this node is. */
+  readonly peers: readonly PeerStanding[];
+}
+
+export interface PeerStanding {
+  readonly peer: NodeName;
+  /** Origins taken from it. */
+  readonly sources: readonly NodeName[];
+  /** Entries it has said to have and this node has not. */
+  readonly entriesBehind: number;
+  /** Milliseconds between the newest of those and the newest here; 0 when nothing is behind. */
+  readonly lagMs: number;
+}
+
+// ---- tableSubscription: the sending end of a stream
+
+export type FeedMessage =
+  | { readonly type: 'frame.received'; readonly frame: ControlFrame }
+  | {
+      readonly type: 'log.advanced';
+      readonly positions: readonly OriginPosition[];
+      readonly whole: boolean;
+    }
+  | { readonly type: 'link.drained' }
+  | { readonly type: 'timer.notice' }
+  | { readonly type: 'feed.status'; readonly replyTo: Reply<FeedStatus> };
+
+export interface FeedStatus {
+  readonly sendingMs: number | null;
+  readonly confirmedMs: number | null;
+  readonly entriesBehind: number;
+  readonly copying: boolean;
+}
+
+// ---- resync: the receiving end of a stream
+
+export type ResyncMessage =
+  | { readonly type: 'frame.received'; readonly frame: ControlFrame }
+  | { readonly type: 'data.received'; readonly bytes: Buffer }
+  | { readonly type: 'wants.changed'; readonly wants: readonly Want[] }
+  | { readonly type: 'copy.wanted'; readonly after: CopyPlaceOnWire | null }
+  | {
+      readonly type: 'entries.committed';
+      readonly positions: readonly OriginPosition[];
+      readonly bytes: number;
+      readonly problems: readonly { readonly origin: OriginId; readonly problem: ApplyProblem }[];
+    }
+  | { readonly type: 'rows.committed'; readonly bytes: number }
+  | { readonly type: 'copy.completed' }
+  | { readonly type: 'rtt.measured'; readonly rttMs: number }
+  | { readonly type: 'resync.status'; readonly replyTo: Reply<ResyncStatus> };
+
+export interface ResyncStatus {
+  readonly phase: 'subscribing' | 'live' | 'copying';
+  readonly lastReceivedRemoteMs: number | null;
+  readonly lastReceivedLocalMs: number | null;
+  readonly receiving: boolean;
+}
+
+// ---- peers, peer:<node>, listener, membership
+
+export type PeersMessage =
+  | { readonly type: 'peer.open'; readonly name: NodeName; readonly url: string }
+  | { readonly type: 'peer.accepted'; readonly connection: Connection }
+  | { readonly type: 'databases.changed'; readonly databases: Databases }
+  | { readonly type: 'peers.status'; readonly replyTo: Reply<PeerStatus[]> };
+
+/** The databases that take part in replication, with their writers. */
+export type Databases = ReadonlyMap<DatabaseName, ActorRef<RouterMessage>>;
+
+export type PeerMessage =
+  | { readonly type: 'databases.changed'; readonly databases: Databases }
+  | { readonly type: 'link.accepted'; readonly connection: Connection }
+  | { readonly type: 'link.dialled'; readonly connection: Connection }
+  | { readonly type: 'link.failed'; readonly reason: string }
+  | { readonly type: 'link.frame'; readonly link: number; readonly frame: ControlFrame }
+  | { readonly type: 'link.malformed'; readonly link: number; readonly reason: string }
+  | {
+      readonly type: 'link.closed';
+      readonly link: number;
+      readonly code: number;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'greeting.ready';
+      readonly link: number;
+      readonly frame: ControlFrame | null;
+      readonly clock: Version;
+    }
+  | { readonly type: 'router.ended'; readonly database: DatabaseName }
+  | {
+      readonly type: 'stream.ended';
+      readonly terminated: Terminated;
+      readonly database: DatabaseName;
+      readonly side: 'feed' | 'resync';
+    }
+  | { readonly type: 'timer.dial' }
+  | { readonly type: 'timer.tick' }
+  | { readonly type: 'timer.resubscribe'; readonly database: DatabaseName }
+  | { readonly type: 'peer.status'; readonly replyTo: Reply<PeerStatus> };
+
+export interface PeerStatus {
+  readonly name: NodeName;
+  readonly url: string;
+  readonly connected: boolean;
+  /** `connecting`, `greeting`, `open`, `waiting`. */
+  readonly phase: string;
+  /** Why it is not connected; absent when it is. */
+  readonly reason?: string;
+  readonly attempt: number;
+  readonly nextTryMs?: number;
+  readonly rttMs?: number;
+  readonly lastHeardMs?: number;
+  readonly lastError?: { readonly code: number; readonly timeMs: number; readonly reason: string };
+  readonly databases: readonly StreamStatus[];
+}
+
+export interface StreamStatus {
+  readonly database: DatabaseName;
+  readonly sending: FeedStatus | null;
+  readonly receiving: ResyncStatus | null;
+}
+
+export type MembershipMessage =
+  | { readonly type: 'membership.announce' }
+  | { readonly type: 'peers.restarted'; readonly terminated: Terminated };
+
+export type ListenerMessage = {
+  readonly type: 'connection.accepted';
+  readonly connection: Connection;
+};
+
+// ---- health
+
+export type HealthMessage =
+  | { readonly type: 'supervision.observed'; readonly event: SupervisionEvent }
+  | { readonly type: 'health.problems'; readonly replyTo: Reply<readonly string[]> };
+
+// ---- clusterSupervisor
+
+export type ClusterMessage =
+  | {
+      readonly type: 'operation.run';
+      readonly operation: unknown;
+      readonly user: User | null;
+      readonly replyTo: Reply<unknown>;
+    }
+  | {
+      readonly type: 'user.authenticate';
+      readonly username: string;
+      readonly password: string;
+      readonly replyTo: Reply<User>;
+    }
+  | {
+      readonly type: 'database.find';
+      readonly database: string;
+      readonly create: boolean;
+      readonly replyTo: Reply<ActorRef<RouterMessage>>;
+    }
+  | {
+      readonly type: 'databases.gossiped';
+      readonly peer: NodeName;
+      readonly databases: readonly DatabaseName[];
+    }
+  | { readonly type: 'cluster.overview'; readonly replyTo: Reply<ClusterOverview> };
+
+export interface ClusterOverview {
+  readonly databases: readonly DatabaseStatus[];
+  readonly peers: readonly PeerStatus[];
+}

@@ -1,0 +1,301 @@
+/**
+ * feed:<database>: the sending end of a stream. Drives protocol/feed.ts: reads the log and sends frames through the
+ * link, never through the peer's mailbox. Spawned by peerConnection when the peer subscribes. After a crash it does not
+ * know what was sent: it ends the stream, and the peer subscribes again from its vector.
+ */
+import { millisecondsOf } from '../protocol/clock.js';
+import {
+  encodeCopyRows,
+  encodeEntries,
+  encodeEntryPart,
+  type SentRow,
+} from '../protocol/dataFrames.js';
+import { readEntryHeader } from '../protocol/entry.js';
+import { backlogOf, startFeed, stepFeed, type FeedEffect, type FeedEvent, type FeedState } from '../protocol/feed.js';
+import type { ControlFrame, CopyPlaceOnWire, OriginPosition } from '../protocol/frames.js';
+import { sequence, type DatabaseName, type NodeName, type OriginId, type Version } from '../protocol/ids.js';
+import { limits } from '../protocol/limits.js';
+import type { LogRead } from '../storage/log.js';
+import type { CopySource } from '../storage/snapshot.js';
+import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
+import type { Link } from './link.js';
+import type { FeedMessage, FeedOpening, FeedStatus, RouterMessage } from './messages.js';
+
+export interface FeedParts {
+  readonly database: DatabaseName;
+  readonly subscriber: NodeName;
+  readonly subscribe: Extract<ControlFrame, { kind: 'Subscribe' }>;
+  readonly router: ActorRef<RouterMessage>;
+  readonly link: Link;
+}
+
+export const feedSpec = (parts: FeedParts): ActorSpec<FeedMessage> => ({
+  name: `feed:${parts.database}`,
+  policy: {
+    restart: 'onCrash',
+    budget: { restarts: 3, withinMs: 5_000 },
+    whenSpent: 'escalate',
+  },
+  start: async (context) => {
+    if (context.life > 1) return endedFeed(context, parts);
+    const opening = await context.ask(parts.router, (replyTo: Parameters<typeof openFeed>[1]) =>
+      openFeed(context.self, replyTo),
+    );
+    return new TableSubscription(context, parts, opening);
+  },
+});
+
+const NOTICE_MS = 100;
+
+const openFeed = (
+  feed: ActorRef<FeedMessage>,
+  replyTo: Extract<RouterMessage, { type: 'feed.open' }>['replyTo'],
+): Extract<RouterMessage, { type: 'feed.open' }> => ({ type: 'feed.open', feed, replyTo });
+
+/** A second life has forgotten what was sent: the receiver has to say where it stands. */
+const endedFeed = (context: ActorContext<FeedMessage>, parts: FeedParts): Actor<FeedMessage> => {
+  const { stream } = parts.subscribe;
+  parts.link.sendControl({ kind: 'Unsubscribe', stream, reason: 'the sending end restarted' });
+  context.stopSelf();
+  return { receive: () => undefined };
+};
+
+class TableSubscription implements Actor<FeedMessage> {
+  readonly #context: ActorContext<FeedMessage>;
+  readonly #parts: FeedParts;
+  readonly #opening: FeedOpening;
+  readonly #stream: number;
+  #state: FeedState;
+  #read: { readonly origin: OriginId; readonly entries: readonly Buffer[] } | null = null;
+  #copy: { readonly source: CopySource; rows: readonly SentRow[]; sent: number } | null = null;
+  #confirmed: Version | null = null;
+  #sending: Version | null = null;
+
+  constructor(context: ActorContext<FeedMessage>, parts: FeedParts, opening: FeedOpening) {
+    this.#context = context;
+    this.#parts = parts;
+    this.#opening = opening;
+    this.#stream = parts.subscribe.stream;
+    this.#state = startFeed({
+      subscriber: parts.subscriber,
+      windowBytes: parts.subscribe.windowBytes,
+      log: opening.positions,
+    });
+    parts.link.sendControl({
+      kind: 'Subscribed',
+      stream: this.#stream,
+      positions: opening.positions,
+      whole: opening.whole,
+    });
+    void this.#step({ type: 'wanted', add: parts.subscribe.wants, drop: [] });
+  }
+
+  readonly receive = (message: FeedMessage): void | Promise<void> => {
+    switch (message.type) {
+      case 'frame.received':
+        return this.#onFrame(message.frame);
+      case 'log.advanced':
+        return this.#onAdvanced(message.positions, message.whole);
+      case 'link.drained':
+        return this.#step({ type: 'congestionChanged', congested: false });
+      case 'timer.notice':
+        return this.#step({ type: 'noticeTimer' });
+      case 'feed.status':
+        return message.replyTo.ok(this.#status());
+      default:
+        return message satisfies never;
+    }
+  };
+
+  async stopped(): Promise<void> {
+    this.#parts.router.send({ type: 'feed.closed', feed: this.#context.self }, 'control');
+    await this.#copy?.source.close();
+  }
+
+  phase(): string {
+    if (this.#state.copying) return 'copying';
+    return backlogOf(this.#state) > 0 ? 'replaying' : 'live';
+  }
+
+  describe(): Record<string, unknown> {
+    const { creditBytes, congested, wants } = this.#state;
+    return {
+      stream: this.#stream,
+      creditBytes,
+      congested,
+      origins: Object.fromEntries(wants),
+      backlog: backlogOf(this.#state),
+    };
+  }
+
+  #onFrame(frame: ControlFrame): void | Promise<void> {
+    switch (frame.kind) {
+      case 'Want':
+        return this.#step({ type: 'wanted', add: frame.add, drop: frame.drop });
+      case 'Ack':
+        this.#noteConfirmed(frame.positions);
+        return this.#step({ type: 'credited', bytes: frame.creditBytes });
+      case 'CopyRequest':
+        return this.#step({ type: 'copyRequested', after: frame.after });
+      default:
+        return undefined;
+    }
+  }
+
+  #onAdvanced(positions: readonly OriginPosition[], whole: boolean): void | Promise<void> {
+    if (!whole || positions.length === 0) this.#sendNotice([], whole);
+    return this.#step({ type: 'logAdvanced', positions });
+  }
+
+  /** Steps the machine until nothing more is to be done at once. */
+  async #step(first: FeedEvent): Promise<void> {
+    const events: FeedEvent[] = [first];
+    for (let event = events.shift(); event; event = events.shift()) {
+      const [state, effects] = stepFeed(this.#state, event);
+      this.#state = state;
+      for (const effect of effects) {
+        const next = await this.#carryOut(effect);
+        if (next) events.push(next);
+      }
+    }
+  }
+
+  #carryOut(effect: FeedEffect): FeedEvent | undefined | Promise<FeedEvent | undefined> {
+    switch (effect.type) {
+      case 'readEntries':
+        return this.#readEntries(effect);
+      case 'sendEntries':
+        return this.#sendEntries();
+      case 'sendTooOld':
+        this.#parts.link.sendControl({ kind: 'TooOld', stream: this.#stream, ...effectOf(effect) });
+        return undefined;
+      case 'sendNotice':
+        this.#sendNotice(effect.positions, true);
+        return undefined;
+      case 'startNoticeTimer':
+        this.#context.startTimer('notice', NOTICE_MS, { type: 'timer.notice' });
+        return undefined;
+      case 'openCopy':
+        return this.#openCopy(effect.after);
+      case 'readCopy':
+        return this.#readCopy(effect.bytesMax);
+      case 'sendCopyRows':
+        return this.#sendCopyRows(effect.ended);
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  #readEntries(request: { origin: OriginId; after: number; bytesMax: number }): FeedEvent | Promise<FeedEvent> {
+    const { log } = this.#opening;
+    const now = log.readNow(request);
+    if (now) return this.#entriesRead(request, now);
+    return log.read(request).then((read) => this.#entriesRead(request, read));
+  }
+
+  #entriesRead(request: { origin: OriginId; after: number }, read: LogRead): FeedEvent {
+    const { origin, after } = request;
+    const entries = read.kind === 'entries' ? read.entries : [];
+    this.#read = { origin, entries };
+    const result =
+      read.kind === 'entries'
+        ? { count: entries.length, bytes: entries.reduce((sum, entry) => sum + entry.length, 0) }
+        : read.kind;
+    const logStart = this.#opening.log.vector().get(origin)?.logStart ?? sequence(0);
+    return { type: 'entriesRead', origin, after, result, logStart };
+  }
+
+  async #sendEntries(): Promise<FeedEvent | undefined> {
+    if (!this.#read) return undefined;
+    const { origin, entries } = this.#read;
+    const { link } = this.#parts;
+    const last = entries.at(-1);
+    if (last) this.#sending = readEntryHeader(last).version;
+    const [only] = entries;
+    if (only && entries.length === 1 && only.length > limits.entryPartBytes)
+      await this.#sendParts(origin, only);
+    else link.send(encodeEntries(this.#stream, entries.map((bytes) => ({ origin, bytes }))));
+    this.#context.count('entriesSent', entries.length);
+    return this.#congestion();
+  }
+
+  /** A transaction larger than a frame, no faster than the link takes it. */
+  async #sendParts(origin: OriginId, entry: Buffer): Promise<void> {
+    for (let offset = 0; offset < entry.length; offset += limits.entryPartBytes) {
+      const bytes = entry.subarray(offset, offset + limits.entryPartBytes);
+      const part = { origin, totalBytes: entry.length, offset, bytes };
+      this.#parts.link.send(encodeEntryPart(this.#stream, part));
+      await this.#parts.link.writable(this.#context.signal);
+    }
+  }
+
+  /** The link says when it has drained. */
+  #congestion(): FeedEvent | undefined {
+    return this.#parts.link.isCongested
+      ? { type: 'congestionChanged', congested: true }
+      : undefined;
+  }
+
+  async #openCopy(after: CopyPlaceOnWire | null): Promise<FeedEvent> {
+    if (!this.#opening.log.vector()) return { type: 'copyEnded' };
+    const source = await this.#opening.openCopy(after);
+    this.#copy = { source, rows: [], sent: 0 };
+    this.#parts.link.sendControl({
+      kind: 'CopyBegin',
+      stream: this.#stream,
+      positions: [...source.vector].map(([origin, { sequence: reached, version, checksum }]) => ({
+        origin,
+        sequence: reached,
+        version,
+        checksum,
+      })),
+      estimatedRows: await source.estimateRows(),
+    });
+    return { type: 'copyOpened' };
+  }
+
+  async #readCopy(bytesMax: number): Promise<FeedEvent> {
+    if (!this.#copy) return { type: 'copyEnded' };
+    const { rows } = await this.#copy.source.next(bytesMax);
+    this.#copy.rows = rows;
+    return { type: 'copyRead', bytes: 0, ended: rows.length === 0 };
+  }
+
+  async #sendCopyRows(ended: boolean): Promise<FeedEvent | undefined> {
+    const copy = this.#copy;
+    if (!copy) return undefined;
+    if (ended) {
+      await copy.source.close();
+      this.#copy = null;
+      this.#parts.link.sendControl({ kind: 'CopyEnd', stream: this.#stream, rows: copy.sent });
+      return undefined;
+    }
+    const frame = encodeCopyRows(this.#stream, copy.rows);
+    copy.sent += copy.rows.length;
+    this.#parts.link.send(frame);
+    this.#context.count('rowsCopied', copy.rows.length);
+    return { type: 'credited', bytes: -frame.length };
+  }
+
+  #sendNotice(positions: readonly OriginPosition[], whole: boolean): void {
+    this.#parts.link.sendControl({ kind: 'Notice', stream: this.#stream, positions, whole });
+  }
+
+  #noteConfirmed(positions: readonly OriginPosition[]): void {
+    for (const { version } of positions)
+      if (version > (this.#confirmed ?? 0)) this.#confirmed = version;
+    if (backlogOf(this.#state) === 0) this.#sending = null;
+  }
+
+  #status(): FeedStatus {
+    return {
+      sendingMs: this.#sending === null ? null : millisecondsOf(this.#sending),
+      confirmedMs: this.#confirmed === null ? null : millisecondsOf(this.#confirmed),
+      entriesBehind: backlogOf(this.#state),
+      copying: this.#state.copying,
+    };
+  }
+}
+
+const effectOf = <E extends { type: string }>({ type: _type, ...rest }: E): Omit<E, 'type'> => rest;
+

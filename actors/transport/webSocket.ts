@@ -1,0 +1,176 @@
+/**
+ * Frames over WebSocket (RFC 6455), without TLS: listening on loopback addresses and dialling.
+ * Called by the listener and the peer connections; hands over Connections, knows nothing of frames.
+ * Whatever arrives on the port, no error escapes: every socket and server has its `error` listener.
+ */
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type { ListenAddress } from '../../config/types.js';
+import { SkeinError } from '../../protocol/errors.js';
+import { KIB } from '../../protocol/limits.js';
+import { systemEnvironment, type Timers } from '../environment.js';
+import { canonicalAddress, loopbackAddress } from './addresses.js';
+import type { Connection, ListeningSocket, Transport } from './types.js';
+import { WebSocketConnection, webSocketOptions } from './webSocketConnection.js';
+import { dialWebSocket, SUBPROTOCOL } from './webSocketDial.js';
+
+export { SUBPROTOCOL };
+
+export interface WebSocketTransportOptions {
+  readonly timers?: Timers;
+  /** An accepted TCP connection that is no WebSocket by then is dropped. Default 10 s. */
+  readonly upgradeMsMax?: number;
+  /** TCP connections open at one time on one port; more are dropped at once. Default 1000. */
+  readonly connectionsMax?: number;
+  /** The listening socket failed to accept (out of file descriptors, for instance); it goes on listening. */
+  readonly acceptFailed?: (error: Error) => void;
+}
+
+/**
+ * `listen` resolves with the address really bound (never port 0). It rejects with INSECURE_ADDRESS
+ * beyond loopback, UNAVAILABLE when the port is in use, INVALID_CONFIGURATION for an address that
+ * cannot be listened on. `dial` takes `ws://` URLs.
+ */
+export const webSocketTransport = (options: WebSocketTransportOptions = {}): Transport => {
+  const settings: Settings = {
+    timers: systemEnvironment(),
+    upgradeMsMax: 10_000,
+    connectionsMax: 1_000,
+    acceptFailed: () => undefined,
+    ...options,
+  };
+  return {
+    listen: (address, accepted) => listen(settings, address, accepted),
+    dial: (url, dialOptions) => dialWebSocket(settings.timers, url, dialOptions),
+  };
+};
+
+type Settings = Required<WebSocketTransportOptions>;
+
+const REQUEST_HEADERS_BYTES_MAX = 8 * KIB;
+
+const listen = async (
+  settings: Settings,
+  address: ListenAddress,
+  accepted: (connection: Connection) => void,
+): Promise<ListeningSocket> => {
+  const host = await loopbackAddress(address.host);
+  const server = createServer({ maxHeaderSize: REQUEST_HEADERS_BYTES_MAX });
+  server.maxConnections = settings.connectionsMax;
+  const upgrading = watchUpgrades(server, settings);
+  answerRequests(server);
+  acceptWebSockets(server, (connection) => {
+    upgrading.done(connection.socket);
+    accepted(new WebSocketConnection({ ...connection, dialled: false, timers: settings.timers }));
+  });
+  await bind(server, { host, port: address.port });
+  server.on('error', settings.acceptFailed);
+  return {
+    address: { host, port: (server.address() as AddressInfo).port },
+    close: () => stopListening(server, upgrading),
+  };
+};
+
+interface Upgrading {
+  /** This one has become a WebSocket. */
+  done(socket: Duplex): void;
+  /** Drops all that have not. */
+  dropAll(): void;
+}
+
+const watchUpgrades = (server: Server, settings: Settings): Upgrading => {
+  const deadlines = new Map<Duplex, unknown>();
+  const done = (socket: Duplex): void => {
+    settings.timers.clearTimer(deadlines.get(socket));
+    deadlines.delete(socket);
+  };
+  server.on('connection', (socket: Socket) => {
+    const drop = (): unknown => socket.destroy();
+    deadlines.set(socket, settings.timers.setTimer(settings.upgradeMsMax, drop));
+    socket.once('close', () => done(socket));
+  });
+  return { done, dropAll: () => deadlines.forEach((_, socket) => socket.destroy()) };
+};
+
+const answerRequests = (server: Server): void => {
+  server.on('request', (_request, response) => {
+    response.writeHead(426, {
+      'Content-Type': 'text/plain',
+      Connection: 'close',
+      Upgrade: 'websocket',
+    });
+    response.end(`This port speaks ${SUBPROTOCOL} over WebSocket and nothing else.\n`);
+  });
+};
+
+type Opened = Pick<ConstructorParameters<typeof WebSocketConnection>[0], 'webSocket' | 'socket'>;
+
+const acceptWebSockets = (server: Server, opened: (connection: Opened) => void): void => {
+  const upgrades = new WebSocketServer({
+    ...webSocketOptions,
+    noServer: true,
+    clientTracking: false,
+    handleProtocols: () => SUBPROTOCOL,
+  });
+  server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    const socket = request.socket;
+    if (!offersSubprotocol(request)) {
+      refuseUpgrade(stream);
+      return;
+    }
+    // An HTTP server leaves its sockets half open; a link whose other end has finished is over.
+    socket.allowHalfOpen = false;
+    upgrades.handleUpgrade(request, stream, head, (webSocket) => opened({ webSocket, socket }));
+  });
+};
+
+const offersSubprotocol = (request: IncomingMessage): boolean =>
+  (request.headers['sec-websocket-protocol'] ?? '')
+    .split(',')
+    .some((offered) => offered.trim() === SUBPROTOCOL);
+
+const refuseUpgrade = (socket: Duplex): void => {
+  const text = `The WebSocket subprotocol ${SUBPROTOCOL} is required.\n`;
+  socket.on('error', () => socket.destroy());
+  socket.once('finish', () => socket.destroy());
+  socket.end(
+    'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n' +
+      `Content-Length: ${text.length}\r\n\r\n${text}`,
+  );
+};
+
+const bind = (server: Server, address: ListenAddress): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const failed = (error: Error): void => reject(listenFailure(error, address));
+    server.once('error', failed);
+    server.listen(address, () => {
+      server.off('error', failed);
+      resolve();
+    });
+  });
+
+const listenFailure = (error: Error, { host, port }: ListenAddress): SkeinError => {
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') {
+    const message = `port ${port} on ${host} is in use`;
+    return new SkeinError('UNAVAILABLE', message, { cause: error });
+  }
+  const why =
+    code === 'EADDRNOTAVAIL'
+      ? 'this machine does not have that address'
+      : code === 'EACCES'
+        ? 'this user may not listen on that port'
+        : error.message;
+  const message = `cannot listen on port ${port} of ${canonicalAddress(host)}: ${why}`;
+  return new SkeinError('INVALID_CONFIGURATION', message, { cause: error });
+};
+
+/** `server.close` would call back only when the last link is gone; its port is free at once. */
+const stopListening = (server: Server, upgrading: Upgrading): Promise<void> =>
+  new Promise((resolve) => {
+    server.close();
+    upgrading.dropAll();
+    setImmediate(resolve);
+  });

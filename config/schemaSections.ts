@@ -1,0 +1,118 @@
+/**
+ * The parts of the schema that are long and say little: certificate settings that are checked but not used yet,
+ * and the keys of the compatible product that mean nothing here. Declarations only.
+ */
+import { count, flag, foreign, listOf, oneOf, section, text } from './schemaNodes.js';
+import type { ConfigSchema } from './schemaNodes.js';
+
+const failureMode = oneOf(
+  ['fail-closed', 'fail-open'],
+  'What happens when no source can be reached.',
+);
+const timeMs = (description: string, minimum: number): ConfigSchema =>
+  count(description, { unit: 'milliseconds', minimum });
+
+const revocationSource = (properties: Record<string, ConfigSchema>): ConfigSchema => ({
+  ...section('A source of revocations.', {
+    enabled: flag('Ask it.'),
+    timeout: timeMs('Time to wait for an answer.', 1000),
+    cacheTtl: timeMs('How long an answer counts.', 1000),
+    failureMode,
+    ...properties,
+  }),
+  type: ['object', 'boolean'],
+});
+
+/** Checked although unused: a mistake in it must not turn into a silent "off" once it is. */
+export const certificateVerification: ConfigSchema = {
+  ...section('Revocation checks.', {
+    failureMode,
+    crl: revocationSource({ gracePeriod: timeMs('How long an expired list still counts.', 0) }),
+    ocsp: revocationSource({ errorCacheTtl: timeMs('How long an error is remembered.', 1000) }),
+  }),
+  type: ['object', 'boolean'],
+};
+
+const names = (description: string): ConfigSchema => ({
+  ...listOf(text('A name.'), description),
+  type: ['array', 'string'],
+});
+
+export const tlsFiles: ConfigSchema = section('Certificate, authority and key.', {
+  certificate: text('PEM file or text.'),
+  certificateAuthority: text('PEM file or text.'),
+  privateKey: text('PEM file or text.'),
+  host: names('Names this entry serves.'),
+  hosts: names('Names this entry serves.'),
+  hostname: names('Names this entry serves.'),
+  hostnames: names('Names this entry serves.'),
+  ciphers: text('Cipher list.'),
+  uses: names('Listeners this entry serves.'),
+});
+
+const allForeign = (...keys: string[]): Record<string, ConfigSchema> =>
+  Object.fromEntries(keys.map((key) => [key, foreign('No effect in Skein.')]));
+
+/** Keys of the compatible product that mean nothing here, by section. */
+export const foreignSections = {
+  replication: allForeign('recordConcurrency', 'leadingDuplicateSkip'),
+  network: allForeign(
+    'cors',
+    'corsAccessList',
+    'headersTimeout',
+    'keepAliveTimeout',
+    'timeout',
+    'http2',
+  ),
+  operationsApi: allForeign('foreground', 'sysInfo'),
+  http: allForeign(
+    'cors',
+    'corsAccessList',
+    'headersTimeout',
+    'keepAliveTimeout',
+    'timeout',
+    'http2',
+    'compressionThreshold',
+    'maxHeaderSize',
+    'sessionAffinity',
+    'threadRange',
+  ),
+  storage: allForeign(
+    'blobPaths',
+    'caching',
+    'compression',
+    'maxFreeSpaceToLoad',
+    'maxFreeSpaceToRetain',
+    'noReadAhead',
+    'overlappingSync',
+    'pageSize',
+    'prefetchWrites',
+    'reclamation',
+  ),
+  logging: allForeign('colors', 'console', 'external', 'tag'),
+  top: {
+    analytics: 'Usage statistics.',
+    clustering: 'Replication of earlier versions.',
+    componentsRoot: 'Directory of components.',
+    customFunctions: 'Functions of earlier versions.',
+    databases: 'Paths of single databases.',
+    fastifyRoutes: 'Routes of components.',
+    graphql: 'GraphQL queries.',
+    graphqlSchema: 'Schema of a component.',
+    jsResource: 'Resources of a component.',
+    loadEnv: 'Environment files.',
+    localStudio: 'The web console.',
+    maxHeapMemory: 'Memory of a thread.',
+    mqtt: 'MQTT.',
+    rest: 'REST for components.',
+    roles: 'Roles of a component.',
+    static: 'Static files.',
+    threads: 'Worker threads.',
+  } as Readonly<Record<string, string>>,
+} as const;
+
+/** Families of tuning keys under `replication`; the compatible product keeps adding to them. */
+export const foreignTuningKeys: Readonly<Record<string, ConfigSchema>> = {
+  '^(?:blob|receive)[A-Z]': { ...foreign('No effect in Skein.'), expected: 'blob… or receive…' },
+  '^copy[A-Za-z]*Checkpoint': { ...foreign('No effect in Skein.'), expected: 'copy…Checkpoint…' },
+};

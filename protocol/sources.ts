@@ -1,0 +1,126 @@
+/**
+ * Which origins a database takes from which peer, and whether it needs a copy and from whom. One decision for all
+ * peers together, made anew whenever something changes. Driven by the shardRouter. Pure and total.
+ *
+ * An origin comes from its own node when that is linked and its log reaches back; else from the linked peer that
+ * has more of it and whose log reaches back (the one it comes from now, else lowest round trip, then name).
+ * A copy is wanted when nothing at all is here and replaying would be long, or when every log that has more begins
+ * too late.
+ */
+import type { OriginPosition, Want } from './frames.js';
+import { nodeOf, type NodeName, type OriginId, type Sequence } from './ids.js';
+
+export interface PeerView {
+  /** What the peer says it has. */
+  readonly positions: ReadonlyMap<OriginId, OriginPosition>;
+  /** Origins whose log there begins after our position. */
+  readonly tooOld: ReadonlySet<OriginId>;
+  /** Origins whose entries from there could not be applied, until the reason is gone. */
+  readonly refused: ReadonlySet<OriginId>;
+  /** False: in the middle of a copy itself. */
+  readonly whole: boolean;
+  readonly rttMs: number | null;
+}
+
+export interface SourcesInput {
+  readonly own: NodeName;
+  readonly ownOrigin: OriginId;
+  /** Applied or accepted for applying. */
+  readonly vector: ReadonlyMap<OriginId, { readonly sequence: number; readonly checksum: number }>;
+  /** Linked peers whose Subscribed has arrived, in the order they were linked. */
+  readonly peers: ReadonlyMap<NodeName, PeerView>;
+  /** Where each origin comes from now. */
+  readonly current: ReadonlyMap<OriginId, NodeName>;
+  /** An unfinished copy (from here or before a restart) waits to be completed. */
+  readonly copyUnfinished: boolean;
+  /** A peer whose logs hold at most this many entries is replayed rather than copied. */
+  readonly replayEntriesMax: number;
+  /** Peers that refused or failed to be the source of a copy, until they are linked again. */
+  readonly noCopyFrom: ReadonlySet<NodeName>;
+}
+
+export interface SourcesPlan {
+  /** For every linked peer, all that is wanted of it. */
+  readonly wants: ReadonlyMap<NodeName, readonly Want[]>;
+  readonly from: ReadonlyMap<OriginId, NodeName>;
+  /** Copy from this peer; null: no copy is needed or none can be had. */
+  readonly copyFrom: NodeName | null;
+  /** A copy is needed, whether or not somebody can give it. */
+  readonly copyNeeded: boolean;
+}
+
+export const planSources = (input: SourcesInput): SourcesPlan => {
+  const copyNeeded = input.copyUnfinished || needsCopy(input);
+  const wants = new Map<NodeName, Want[]>();
+  for (const peer of input.peers.keys()) wants.set(peer, []);
+  const from = new Map<OriginId, NodeName>();
+  if (copyNeeded) return { wants, from, copyFrom: copySource(input), copyNeeded };
+  for (const origin of wantedOrigins(input)) {
+    const peer = sourceOf(input, origin);
+    if (peer === null) continue;
+    from.set(origin, peer);
+    const held = input.vector.get(origin);
+    const after = (held?.sequence ?? 0) as Sequence;
+    wants.get(peer)?.push({ origin, after, checksum: held?.checksum ?? 0 });
+  }
+  return { wants, from, copyFrom: null, copyNeeded: false };
+};
+
+/** Every origin some peer knows, but for this node's present one: nobody else writes that. */
+const wantedOrigins = (input: SourcesInput): Set<OriginId> => {
+  const origins = new Set<OriginId>();
+  for (const peer of input.peers.values())
+    for (const origin of peer.positions.keys()) if (origin !== input.ownOrigin) origins.add(origin);
+  return origins;
+};
+
+const sourceOf = (input: SourcesInput, origin: OriginId): NodeName | null => {
+  const usable = [...input.peers].filter(
+    ([, peer]) =>
+      peer.positions.has(origin) && !peer.tooOld.has(origin) && !peer.refused.has(origin),
+  );
+  const direct = nodeOf(origin);
+  if (usable.some(([name]) => name === direct)) return direct;
+  const current = input.current.get(origin);
+  if (current !== undefined && usable.some(([name]) => name === current)) return current;
+  const held = input.vector.get(origin)?.sequence ?? 0;
+  const ahead = usable.filter(([, peer]) => (peer.positions.get(origin)?.sequence ?? 0) > held);
+  return ahead.sort(byNearness)[0]?.[0] ?? null;
+};
+
+const byNearness = (a: [NodeName, PeerView], b: [NodeName, PeerView]): number =>
+  (a[1].rttMs ?? Infinity) - (b[1].rttMs ?? Infinity) || (a[0] < b[0] ? -1 : 1);
+
+const needsCopy = (input: SourcesInput): boolean => {
+  if (holdsNothing(input) && [...input.peers.values()].some((peer) => isLong(input, peer)))
+    return true;
+  return [...wantedOrigins(input)].some((origin) => isOutOfReach(input, origin));
+};
+
+/** Nothing, not even of this node itself: the state of an empty disk. */
+const holdsNothing = (input: SourcesInput): boolean => {
+  for (const position of input.vector.values()) if (position.sequence > 0) return false;
+  return true;
+};
+
+const isLong = (input: SourcesInput, peer: PeerView): boolean => {
+  let entries = 0;
+  for (const { sequence } of peer.positions.values()) entries += sequence;
+  return entries > input.replayEntriesMax;
+};
+
+/** Somebody has more of it, and every log that has more begins too late. */
+const isOutOfReach = (input: SourcesInput, origin: OriginId): boolean => {
+  const held = input.vector.get(origin)?.sequence ?? 0;
+  const ahead = [...input.peers.values()].filter(
+    (peer) => (peer.positions.get(origin)?.sequence ?? 0) > held,
+  );
+  return ahead.length > 0 && ahead.every((peer) => peer.tooOld.has(origin));
+};
+
+/** The first linked peer that is itself whole and has something. */
+const copySource = (input: SourcesInput): NodeName | null => {
+  for (const [name, peer] of input.peers)
+    if (peer.whole && !input.noCopyFrom.has(name) && peer.positions.size > 0) return name;
+  return null;
+};

@@ -1,0 +1,85 @@
+/**
+ * The files as a graph: no cycles, and nothing that no entry point reaches.
+ * Called by scripts/tidy.ts. Imports of types count too: a reader has to follow them just the same.
+ */
+import { folderOf, importsOf, isSource } from './imports.js';
+import type { Problem, SourceFile } from './sourceText.js';
+
+/** What somebody outside starts or imports; everything else has to be reached from here. */
+const ENTRY_POINT = /^(?:index\.ts|server\/cli\.ts|[^/]+\.config\.js|scripts\/.*|examples\/.*)$/;
+const TEST_ENTRY_POINT = /^tests\/.*\.test\.ts$/;
+
+type Graph = ReadonlyMap<string, readonly string[]>;
+
+/** Each cycle is reported once, as the path that closes it. */
+export function checkCycles(files: readonly SourceFile[]): Problem[] {
+  const graph = graphOf(files);
+  const finished = new Set<string>();
+  const problems: Problem[] = [];
+  for (const path of graph.keys()) {
+    problems.push(...cyclesFrom(path, { graph, finished, trail: [] }));
+  }
+  return problems;
+}
+
+/**
+ * Files that no entry point reaches. What is published counts as used only when `index.ts`, the program or
+ * a script uses it: code that only its own tests call is dead.
+ */
+export function checkDeadFiles(files: readonly SourceFile[]): Problem[] {
+  const graph = graphOf(files);
+  const paths = [...graph.keys()];
+  const used = reachable(
+    graph,
+    paths.filter((path) => ENTRY_POINT.test(path)),
+  );
+  const tested = reachable(
+    graph,
+    paths.filter((path) => TEST_ENTRY_POINT.test(path)),
+  );
+  return paths
+    .filter((path) => !(used.has(path) || (folderOf(path) === 'tests' && tested.has(path))))
+    .map((path) => ({ path, line: 1, message: 'nothing that runs imports this file' }));
+}
+
+function graphOf(files: readonly SourceFile[]): Graph {
+  const graph = new Map<string, string[]>();
+  for (const file of files) if (isSource(file.path)) graph.set(file.path, []);
+  for (const { from, target } of importsOf(files)) {
+    if (target !== undefined) graph.get(from)?.push(target);
+  }
+  return graph;
+}
+
+function cyclesFrom(
+  path: string,
+  walk: {
+    readonly graph: Graph;
+    readonly finished: Set<string>;
+    readonly trail: readonly string[];
+  },
+): Problem[] {
+  const { graph, finished, trail } = walk;
+  const seenAt = trail.indexOf(path);
+  if (seenAt >= 0) {
+    const cycle = [...trail.slice(seenAt), path].join(' -> ');
+    return [{ path, line: 1, message: `import cycle: ${cycle}` }];
+  }
+  if (finished.has(path)) return [];
+  const next = (graph.get(path) ?? []).flatMap((target) =>
+    cyclesFrom(target, { graph, finished, trail: [...trail, path] }),
+  );
+  finished.add(path);
+  return next;
+}
+
+function reachable(graph: Graph, entries: readonly string[]): ReadonlySet<string> {
+  const reached = new Set<string>();
+  const waiting = [...entries];
+  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+    if (reached.has(path)) continue;
+    reached.add(path);
+    waiting.push(...(graph.get(path) ?? []));
+  }
+  return reached;
+}

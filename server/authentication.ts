@@ -1,0 +1,83 @@
+/**
+ * Who sends a request: the `Authorization` header, credentials in the body, or the local super user.
+ * Called by operationsApi.ts; the node itself checks passwords. Bearer tokens do not exist yet: every
+ * one is an invalid token.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { NodeHandle } from '../actors/node.js';
+import { SkeinError } from '../protocol/errors.js';
+import type { User } from '../protocol/operations.js';
+import { isLoopback } from './loopback.js';
+
+/** The user named by the `Authorization` header, or undefined when there is none. Throws 401. */
+export const userOfHeader = async (
+  node: NodeHandle,
+  authorization: string | undefined,
+): Promise<User | undefined> => {
+  if (authorization === undefined) {
+    return undefined;
+  }
+  const [scheme = '', value = ''] = authorization.trim().split(/\s+/, 2);
+  if (scheme.toLowerCase() === 'bearer') {
+    throw unauthenticated('invalid token');
+  }
+  const credentials = scheme.toLowerCase() === 'basic' ? parseBasic(value) : undefined;
+  if (credentials === undefined) {
+    throw unauthenticated('Login failed');
+  }
+  return active(await node.authenticate(credentials));
+};
+
+/**
+ * The user of a request without that header, and the operation without the credentials that were used.
+ * Throws 401 `Must login` when there are none and the local rule does not apply.
+ */
+export const userOfBody = async (
+  node: NodeHandle,
+  request: FastifyRequest,
+  body: Record<string, unknown>,
+): Promise<{ user: User; operation: Record<string, unknown> }> => {
+  const { username, password, ...operation } = body;
+  if (typeof username === 'string' && typeof password === 'string') {
+    return { user: active(await node.authenticate({ username, password })), operation };
+  }
+  if (node.config.authentication.authorizeLocal && isDirectLocalRequest(request)) {
+    return { user: LOCAL_SUPER_USER, operation: body };
+  }
+  throw unauthenticated('Must login');
+};
+
+/** Sent with every 401, as RFC 9110 section 15.5.2 asks. */
+export const CHALLENGE = 'Basic realm="Skein", charset="UTF-8"';
+
+const unauthenticated = (message: string): SkeinError => new SkeinError('UNAUTHENTICATED', message);
+
+const LOCAL_SUPER_USER: User = { username: 'local', superUser: true, active: true };
+
+const active = (user: User): User => {
+  if (!user.active) {
+    throw unauthenticated('Cannot complete request: User is inactive');
+  }
+  return user;
+};
+
+/**
+ * `authorizeLocal` trusts programs on this machine, and nobody they speak for: a forwarding proxy says so
+ * in its headers, and a browser sends `Origin` with every POST, whatever page made it.
+ */
+const isDirectLocalRequest = (request: FastifyRequest): boolean =>
+  isLoopback(request.raw.socket.remoteAddress ?? '') &&
+  ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip', 'origin'].every(
+    (header) => request.headers[header] === undefined,
+  );
+
+/** RFC 7617: the password may hold colons, the name may not. Undefined when it is no Basic value. */
+const parseBasic = (value: string): { username: string; password: string } | undefined => {
+  const text = /^[A-Za-z0-9+/_-]+=*$/.test(value)
+    ? Buffer.from(value, 'base64').toString('utf8')
+    : '';
+  const colon = text.indexOf(':');
+  return colon < 0
+    ? undefined
+    : { username: text.slice(0, colon), password: text.slice(colon + 1) };
+};
