@@ -72,7 +72,9 @@ async function send(url, operation) {
   return text;
 }
 
-const messageOf = (error) => error.message;
+function messageOf(error) {
+  return error.message;
+}
 
 /** The status of the answer, or why there was none. */
 async function answerOf(url) {
@@ -94,7 +96,8 @@ async function stop() {
     await wait(ASK_AGAIN_MS);
   }
   for (const url of URLS) {
-    if (typeof (await answerOf(`${url}/livez`)) === 'number') return new Error(`${url} still answers`);
+    if (typeof (await answerOf(`${url}/livez`)) === 'number')
+      return new Error(`${url} still answers`);
   }
   console.log('the cluster has stopped');
   return undefined;

@@ -74,11 +74,14 @@ export class CatchingUp {
     return { from: this.#copyFrom, rowsDone, rowsEstimated };
   }
 
-  linked(peer: NodeName, link: {
-    resync: ActorRef<ResyncMessage>;
-    positions: readonly OriginPosition[];
-    whole: boolean;
-  }): void {
+  linked(
+    peer: NodeName,
+    link: {
+      resync: ActorRef<ResyncMessage>;
+      positions: readonly OriginPosition[];
+      whole: boolean;
+    },
+  ): void {
     if (this.#copyFrom === peer) this.#copyFrom = null;
     this.#noCopyFrom.delete(peer);
     this.#peers.set(peer, {
@@ -137,7 +140,10 @@ export class CatchingUp {
     this.plan();
   }
 
-  copyBegun(peer: NodeName, snapshot: { positions: readonly CopiedPosition[]; estimatedRows: number }): void {
+  copyBegun(
+    peer: NodeName,
+    snapshot: { positions: readonly CopiedPosition[]; estimatedRows: number },
+  ): void {
     if (peer !== this.#copyFrom || !this.#copy) return;
     this.#copy = withSnapshot(this.#copy, snapshot);
   }
@@ -161,7 +167,10 @@ export class CatchingUp {
     if (peer !== this.#copyFrom || !this.#copy) return false;
     const { adopt, reach } = this.#copy;
     commit.adopt(
-      [...(adopt ?? [])].map(([origin, position]) => [origin, { ...position, logStart: position.sequence }]),
+      [...(adopt ?? [])].map(([origin, position]) => [
+        origin,
+        { ...position, logStart: position.sequence },
+      ]),
     );
     commit.putNote(COPY_KEY, undefined);
     for (const [origin, { sequence }] of reach) this.#reach.set(origin, sequence);
@@ -267,4 +276,3 @@ const restored = (checkpoint: StoredCheckpoint): CopyCheckpoint => ({
 
 const byOrigin = (positions: readonly CopiedPosition[]): Map<OriginId, CopiedPosition> =>
   new Map(positions.map((position) => [position.origin, position]));
-

@@ -61,12 +61,17 @@ const inMemory = (): DatabaseFiles => {
 /** No name leads out of the storage directory, and no two names share one on any file system. */
 const directoryOf = (database: DatabaseName): string =>
   [...Buffer.from(database, 'utf8')]
-    .map((byte) => (isPlain(byte) ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, '0')}`))
+    .map((byte) =>
+      isPlain(byte) ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, '0')}`,
+    )
     .join('');
 
 /** Lower-case letters, digits, `-` and `_` stand for themselves. */
 const isPlain = (byte: number): boolean =>
-  (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || byte === 0x2d || byte === 0x5f;
+  (byte >= 0x61 && byte <= 0x7a) ||
+  (byte >= 0x30 && byte <= 0x39) ||
+  byte === 0x2d ||
+  byte === 0x5f;
 
 const nothingThere = (error: unknown): [] => {
   if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];

@@ -67,7 +67,9 @@ export class IndexFill {
   async #read(job: Job) {
     const { gte, lt } = rowsOf(job.table.number);
     const from = job.after === null ? { gte } : { gt: rowKey(job.table.number, job.after) };
-    const found = await this.#store.level.iterator({ ...from, lt, limit: limits.readBatchRows }).all();
+    const found = await this.#store.level
+      .iterator({ ...from, lt, limit: limits.readBatchRows })
+      .all();
     return found.map(([key, value]) => ({
       key: primaryKeyOf(key),
       row: decodeRow(value, this.#store.origins),

@@ -8,11 +8,7 @@ import { isTooFarAhead } from '../protocol/clock.js';
 import { readEntryHeader } from '../protocol/entry.js';
 import type { SentEntry } from '../protocol/dataFrames.js';
 import type { OriginPosition } from '../protocol/frames.js';
-import {
-  incarnation,
-  type DatabaseName,
-  type OriginId,
-} from '../protocol/ids.js';
+import { incarnation, type DatabaseName, type OriginId } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
@@ -264,7 +260,8 @@ class ShardRouter implements Actor<RouterMessage> {
   #applyEntry(commit: Commit, { origin, bytes }: SentEntry): ApplyProblem | null {
     const { version } = readEntryHeader(bytes);
     const { maxClockSkewMs } = this.#resources.config.replication;
-    if (isTooFarAhead({ version, nowMs: this.#nowMs(), maxClockSkewMs })) return this.#tooFar(origin);
+    if (isTooFarAhead({ version, nowMs: this.#nowMs(), maxClockSkewMs }))
+      return this.#tooFar(origin);
     const outcome = commit.apply(origin, bytes);
     if (outcome === 'applied' || outcome === 'known') return null;
     if (outcome === 'damaged') this.#context.count('damagedEntries');

@@ -38,12 +38,17 @@ export const describeTables = async (
   store: Store,
   request: { table?: string; exactCount: boolean },
 ): Promise<TableDescription[]> => {
-  const tables = request.table === undefined ? store.catalog.tables : [store.catalog.get(request.table)];
+  const tables =
+    request.table === undefined ? store.catalog.tables : [store.catalog.get(request.table)];
   const databaseBytes = await sizeOf(store, { gte: Buffer.from([0]), lt: Buffer.from([0xff]) });
   const auditBytes = await sizeOf(store, allOf(PREFIX.log));
   const descriptions: TableDescription[] = [];
   for (const table of tables)
-    descriptions.push({ ...(await describe(store, table, request.exactCount)), databaseBytes, auditBytes });
+    descriptions.push({
+      ...(await describe(store, table, request.exactCount)),
+      databaseBytes,
+      auditBytes,
+    });
   return descriptions.sort((a, b) => (a.definition.name < b.definition.name ? -1 : 1));
 };
 

@@ -11,9 +11,22 @@ import {
   type SentRow,
 } from '../protocol/dataFrames.js';
 import { readEntryHeader } from '../protocol/entry.js';
-import { backlogOf, startFeed, stepFeed, type FeedEffect, type FeedEvent, type FeedState } from '../protocol/feed.js';
+import {
+  backlogOf,
+  startFeed,
+  stepFeed,
+  type FeedEffect,
+  type FeedEvent,
+  type FeedState,
+} from '../protocol/feed.js';
 import type { ControlFrame, CopyPlaceOnWire, OriginPosition } from '../protocol/frames.js';
-import { sequence, type DatabaseName, type NodeName, type OriginId, type Version } from '../protocol/ids.js';
+import {
+  sequence,
+  type DatabaseName,
+  type NodeName,
+  type OriginId,
+  type Version,
+} from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { LogRead } from '../storage/log.js';
 import type { CopySource } from '../storage/snapshot.js';
@@ -186,7 +199,11 @@ class TableSubscription implements Actor<FeedMessage> {
     }
   }
 
-  #readEntries(request: { origin: OriginId; after: number; bytesMax: number }): FeedEvent | Promise<FeedEvent> {
+  #readEntries(request: {
+    origin: OriginId;
+    after: number;
+    bytesMax: number;
+  }): FeedEvent | Promise<FeedEvent> {
     const { log } = this.#opening;
     const now = log.readNow(request);
     if (now) return this.#entriesRead(request, now);
@@ -214,7 +231,13 @@ class TableSubscription implements Actor<FeedMessage> {
     const [only] = entries;
     if (only && entries.length === 1 && only.length > limits.entryPartBytes)
       await this.#sendParts(origin, only);
-    else link.send(encodeEntries(this.#stream, entries.map((bytes) => ({ origin, bytes }))));
+    else
+      link.send(
+        encodeEntries(
+          this.#stream,
+          entries.map((bytes) => ({ origin, bytes })),
+        ),
+      );
     this.#context.count('entriesSent', entries.length);
     return this.#congestion();
   }
@@ -298,4 +321,3 @@ class TableSubscription implements Actor<FeedMessage> {
 }
 
 const effectOf = <E extends { type: string }>({ type: _type, ...rest }: E): Omit<E, 'type'> => rest;
-

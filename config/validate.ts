@@ -140,17 +140,12 @@ function nearestKey(
   parent: readonly string[],
   schema: ConfigSchema | undefined,
 ): string | undefined {
-  const sibling = nearest(key, usefulKeys(schema));
+  const sibling = nearest(key, Object.keys(schema?.properties ?? {}));
   const neighbour = sibling === undefined ? undefined : [...parent, sibling].join('.');
   if (sibling !== undefined && isNear(key, sibling)) return neighbour;
   const elsewhere = allPaths().find((path) => path.at(-1)?.toLowerCase() === key.toLowerCase());
   return elsewhere?.join('.') ?? neighbour;
 }
-
-const usefulKeys = (schema: ConfigSchema | undefined): string[] =>
-  Object.entries(schema?.properties ?? {})
-    .filter(([, child]) => child.standing?.kind !== 'foreign')
-    .map(([key]) => key);
 
 /** The path of every key that can stand in a configuration, without those in lists. Sections come before their keys. */
 export function allPaths(

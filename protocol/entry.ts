@@ -218,10 +218,7 @@ const seedOf = (origin: OriginId): number => {
 };
 
 const checksumOf = (origin: OriginId, entry: Buffer): number =>
-  crc32(
-    entry.subarray(ENTRY_HEADER_BYTES),
-    crc32(entry.subarray(0, CHECKSUM_AT), seedOf(origin)),
-  );
+  crc32(entry.subarray(ENTRY_HEADER_BYTES), crc32(entry.subarray(0, CHECKSUM_AT), seedOf(origin)));
 
 const estimateBytes = (tables: readonly TableChanges[]): number => {
   let bytes = ENTRY_HEADER_BYTES + 16;
@@ -231,7 +228,8 @@ const estimateBytes = (tables: readonly TableChanges[]): number => {
       bytes += key.length + 8;
       if (change.type === 'put') bytes += change.body.length + 5;
       else if (change.type === 'patch')
-        for (const { name, value } of change.attributes) bytes += name.length * 3 + value.length + 8;
+        for (const { name, value } of change.attributes)
+          bytes += name.length * 3 + value.length + 8;
     }
   }
   return bytes;

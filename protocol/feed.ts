@@ -47,7 +47,12 @@ export type FeedEvent =
   | { readonly type: 'noticeTimer' };
 
 export type FeedEffect =
-  | { readonly type: 'readEntries'; readonly origin: OriginId; readonly after: number; readonly bytesMax: number }
+  | {
+      readonly type: 'readEntries';
+      readonly origin: OriginId;
+      readonly after: number;
+      readonly bytesMax: number;
+    }
   /** Send the entries of the read that was just reported. */
   | { readonly type: 'sendEntries' }
   | { readonly type: 'sendTooOld'; readonly origin: OriginId; readonly logStart: Sequence }
@@ -87,7 +92,10 @@ export const stepFeed = (state: FeedState, event: FeedEvent): [FeedState, FeedEf
       return onRead(state, event);
     case 'copyRequested':
       if (state.copying) return [state, []];
-      return [{ ...state, copying: true, reading: true }, [{ type: 'openCopy', after: event.after }]];
+      return [
+        { ...state, copying: true, reading: true },
+        [{ type: 'openCopy', after: event.after }],
+      ];
     case 'copyOpened':
       return pump({ ...state, reading: false });
     case 'copyRead':

@@ -55,7 +55,10 @@ export const controlSchemas = {
   CopyRequest: object({
     stream,
     after: {
-      anyOf: [{ type: 'null' }, object({ table: text, generation: whole, key: { type: 'object' } })],
+      anyOf: [
+        { type: 'null' },
+        object({ table: text, generation: whole, key: { type: 'object' } }),
+      ],
     },
   }),
   CopyBegin: object({

@@ -145,7 +145,8 @@ export const isControlFrame = (bytes: Buffer): boolean => (bytes[0] ?? 0) < FRAM
 /** MALFORMED, naming kind and field, for anything else than a control frame of this protocol. */
 export const decodeControl = (bytes: Buffer): ControlFrame => {
   const kind = controlKinds.get(bytes[0] ?? 0);
-  if (!kind) throw new SkeinError('MALFORMED', `Unknown frame kind ${bytes[0] ?? 'of an empty frame'}`);
+  if (!kind)
+    throw new SkeinError('MALFORMED', `Unknown frame kind ${bytes[0] ?? 'of an empty frame'}`);
   let content: unknown;
   try {
     content = decode(bytes.subarray(1));
@@ -153,7 +154,8 @@ export const decodeControl = (bytes: Buffer): ControlFrame => {
     throw new SkeinError('MALFORMED', `${kind} frame: ${messageOf(error)}`, { cause: error });
   }
   const problems = checks[kind](content);
-  if (problems.length > 0) throw new SkeinError('MALFORMED', `${kind} frame: ${problems.join('. ')}`);
+  if (problems.length > 0)
+    throw new SkeinError('MALFORMED', `${kind} frame: ${problems.join('. ')}`);
   return { kind, ...(content as object) } as ControlFrame;
 };
 

@@ -50,9 +50,17 @@ export type ResyncEvent =
   | { readonly type: 'copyOver' };
 
 export type ResyncEffect =
-  | { readonly type: 'sendSubscribe'; readonly wants: readonly Want[]; readonly windowBytes: number }
+  | {
+      readonly type: 'sendSubscribe';
+      readonly wants: readonly Want[];
+      readonly windowBytes: number;
+    }
   | { readonly type: 'sendWant'; readonly add: readonly Want[]; readonly drop: readonly OriginId[] }
-  | { readonly type: 'sendAck'; readonly positions: readonly OriginPosition[]; readonly creditBytes: number }
+  | {
+      readonly type: 'sendAck';
+      readonly positions: readonly OriginPosition[];
+      readonly creditBytes: number;
+    }
   /** Hand these places of the frame just reported to the writer. */
   | { readonly type: 'apply'; readonly places: readonly number[]; readonly bytes: number }
   | { readonly type: 'sendCopyRequest'; readonly after: CopyPlaceOnWire | null }
@@ -88,10 +96,7 @@ export const stepResync = (
     case 'committed':
       return onCommitted(state, event);
     case 'copyWanted':
-      return [
-        { ...state, phase: 'copying' },
-        [{ type: 'sendCopyRequest', after: event.after }],
-      ];
+      return [{ ...state, phase: 'copying' }, [{ type: 'sendCopyRequest', after: event.after }]];
     case 'rowsReceived':
       return [{ ...state, uncommittedBytes: state.uncommittedBytes + event.bytes }, []];
     case 'copyOver':
@@ -105,10 +110,7 @@ const positionsOf = (wants: readonly Want[]): Map<OriginId, number> =>
   new Map(wants.map(({ origin, after }) => [origin, after]));
 
 /** Origins that stay keep the position they have reached; new ones begin at the writer's. */
-const onWants = (
-  state: ResyncState,
-  wants: readonly Want[],
-): [ResyncState, ResyncEffect[]] => {
+const onWants = (state: ResyncState, wants: readonly Want[]): [ResyncState, ResyncEffect[]] => {
   const received = new Map<OriginId, number>();
   const add: Want[] = [];
   for (const want of wants) {

@@ -67,7 +67,13 @@ export const rowOf = (change: RowChange, stamp: Stamp): Row => {
     case 'patch': {
       const registers = new Map<string, Register>();
       for (const { name, value } of change.attributes) registers.set(name, { stamp, value });
-      return { kind: 'patched', floor: null, alive: stamp, dead: null, registers: sorted(registers) };
+      return {
+        kind: 'patched',
+        floor: null,
+        alive: stamp,
+        dead: null,
+        registers: sorted(registers),
+      };
     }
     default:
       return change satisfies never;
@@ -178,6 +184,8 @@ const byName = (a: readonly [string, Register], b: readonly [string, Register]):
 const sorted = (registers: ReadonlyMap<string, Register>): ReadonlyMap<string, Register> =>
   new Map([...registers].sort(byName));
 
-function* registerEntries(registers: ReadonlyMap<string, Register>): Generator<[string, Uint8Array]> {
+function* registerEntries(
+  registers: ReadonlyMap<string, Register>,
+): Generator<[string, Uint8Array]> {
   for (const [name, register] of registers) yield [name, register.value];
 }

@@ -115,8 +115,9 @@ function copySources(name) {
   return folder;
 }
 
-const compile = (folder) =>
-  run('npx --no-install tsc -p tsconfig.json && node scripts/afterBuild.mjs', folder);
+function compile(folder) {
+  return run('npx --no-install tsc -p tsconfig.json && node scripts/afterBuild.mjs', folder);
+}
 
 /** Runs a shell command in the folder; resolves with whether it ended well and the end of what it wrote. */
 function run(command, folder) {

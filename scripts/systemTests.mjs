@@ -5,7 +5,6 @@
  */
 import { spawnSync } from 'node:child_process';
 import { dirname } from 'node:path';
-import { pathToFileURL } from 'node:url';
 
 /** Package -> what the tests use it for. */
 const PACKAGES = {
@@ -15,11 +14,11 @@ const PACKAGES = {
 };
 
 /** Names of the packages that are not installed. Throws where there is no Debian package database. */
-export function missingPackages(names = Object.keys(PACKAGES), query = queryDpkg) {
-  return names.filter((name) => query(name) !== 'install ok installed');
+function missingPackages() {
+  return Object.keys(PACKAGES).filter((name) => statusOf(name) !== 'install ok installed');
 }
 
-function queryDpkg(name) {
+function statusOf(name) {
   const answer = spawnSync('dpkg-query', ['--show', '--showformat=${Status}', name], {
     encoding: 'utf8',
   });
@@ -58,4 +57,4 @@ function main() {
   return 1;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) process.exitCode = main();
+process.exitCode = main();

@@ -35,8 +35,8 @@ export interface BareResult {
 }
 
 /**
- * Runs the pipeline once. The clock starts when the link is open and stops when both ends have written
- * everything. Rejects when a process fails or a store does not hold exactly what was written.
+ * Runs the pipeline once, with at least one record. The clock starts when the link is open and stops when both
+ * ends have written everything. Rejects when a process fails or a store does not hold exactly what was written.
  */
 export async function runBare(options: BareOptions): Promise<BareResult> {
   const encoding: Encoding = options.readyMade
@@ -45,6 +45,8 @@ export async function runBare(options: BareOptions): Promise<BareResult> {
       ? 'codec'
       : 'plain';
   const { records, sync } = options;
+  // Without a record nothing would ever be acknowledged.
+  if (!(Number.isSafeInteger(records) && records > 0)) throw new RangeError('records must be > 0');
   return withFolder(options.folder, async (folder) => {
     using replica = new Worker({ role: 'replica', folder: join(folder, 'b'), records, sync });
     const { port } = await replica.next('listening');

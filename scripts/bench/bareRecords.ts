@@ -37,7 +37,7 @@ function documentOf(id: number, next: () => number): BenchDocument {
     weight: Math.floor(next() * 8_000) / 100,
     vaccinated: next() < 0.5,
     tags: [pick(TAGS), pick(TAGS)],
-    note: `${word()} ${word()} ${word()} ${word()}`,
+    note: Array.from({ length: 10 }, word).join(' '),
   };
 }
 

@@ -1,19 +1,28 @@
 /**
  * The files as a graph: no cycles, and nothing that no entry point reaches.
- * Called by scripts/tidy.ts. Imports of types count too: a reader has to follow them just the same.
+ * Called by scripts/tidy.ts. For cycles only what is loaded counts: types are gone by then, and a file named
+ * by its URL is run by another process or thread.
  */
+import { posix } from 'node:path';
 import { folderOf, importsOf, isSource } from './imports.js';
+import type { Import } from './imports.js';
 import type { Problem, SourceFile } from './sourceText.js';
 
 /** What somebody outside starts or imports; everything else has to be reached from here. */
 const ENTRY_POINT = /^(?:index\.ts|server\/cli\.ts|[^/]+\.config\.js|scripts\/.*|examples\/.*)$/;
 const TEST_ENTRY_POINT = /^tests\/.*\.test\.ts$/;
 
+/** How a test writes the name of a program: `'fakeNode'`, `'../support/fakeNode.js'`. */
+const NAMES: readonly ((name: string) => string)[] = [
+  (name) => `'${name}'`,
+  (name) => `/${name}.js'`,
+];
+
 type Graph = ReadonlyMap<string, readonly string[]>;
 
 /** Each cycle is reported once, as the path that closes it. */
 export function checkCycles(files: readonly SourceFile[]): Problem[] {
-  const graph = graphOf(files);
+  const graph = graphOf(files, ['module']);
   const finished = new Set<string>();
   const problems: Problem[] = [];
   for (const path of graph.keys()) {
@@ -27,26 +36,39 @@ export function checkCycles(files: readonly SourceFile[]): Problem[] {
  * a script uses it: code that only its own tests call is dead.
  */
 export function checkDeadFiles(files: readonly SourceFile[]): Problem[] {
-  const graph = graphOf(files);
+  const graph = graphOf(files, ['module', 'types', 'url']);
   const paths = [...graph.keys()];
   const used = reachable(
     graph,
     paths.filter((path) => ENTRY_POINT.test(path)),
   );
+  const started = namedByTests(files);
   const tested = reachable(
     graph,
-    paths.filter((path) => TEST_ENTRY_POINT.test(path)),
+    paths.filter((path) => TEST_ENTRY_POINT.test(path) || started.has(path)),
   );
   return paths
     .filter((path) => !(used.has(path) || (folderOf(path) === 'tests' && tested.has(path))))
     .map((path) => ({ path, line: 1, message: 'nothing that runs imports this file' }));
 }
 
-function graphOf(files: readonly SourceFile[]): Graph {
+/** Programs in tests/ that tests start as processes, and so name in a string instead of importing them. */
+function namedByTests(files: readonly SourceFile[]): ReadonlySet<string> {
+  const tests = files.filter((file) => folderOf(file.path) === 'tests' && isSource(file.path));
+  const isNamed = (path: string): boolean => {
+    const name = posix.basename(path, '.ts');
+    return tests.some(
+      (test) => test.path !== path && NAMES.some((quoted) => test.text.includes(quoted(name))),
+    );
+  };
+  return new Set(tests.map((file) => file.path).filter(isNamed));
+}
+
+function graphOf(files: readonly SourceFile[], kinds: readonly Import['kind'][]): Graph {
   const graph = new Map<string, string[]>();
   for (const file of files) if (isSource(file.path)) graph.set(file.path, []);
-  for (const { from, target } of importsOf(files)) {
-    if (target !== undefined) graph.get(from)?.push(target);
+  for (const { from, target, kind } of importsOf(files)) {
+    if (target !== undefined && kinds.includes(kind)) graph.get(from)?.push(target);
   }
   return graph;
 }

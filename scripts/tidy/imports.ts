@@ -14,6 +14,8 @@ export interface Import {
   readonly specifier: string;
   /** Path of the source file it names in the checkout; undefined for packages. */
   readonly target?: string;
+  /** `module`: runs it first. `types`: gone after compiling. `url`: another process or thread runs it. */
+  readonly kind: 'module' | 'types' | 'url';
 }
 
 /** Which top-level folders (and `index.ts`) each may import. */
@@ -35,54 +37,46 @@ const EXTRA_FOLDERS: readonly { readonly file: RegExp; readonly folder: string }
 
 const TESTS_AND_BENCH = /^(?:tests|scripts\/bench)\//;
 
-/** Packages that only the named places may import, besides tests and the bench where said so. */
+/** Packages that only the named places may import, besides tests and the bench, which attack and compare. */
 const PACKAGE_PLACES: readonly {
   readonly packages: RegExp;
   readonly places: RegExp;
-  readonly alsoTests: boolean;
   readonly where: string;
 }[] = [
   {
     packages: /^nact$/,
     places: /^actors\/kernel\//,
-    alsoTests: false,
     where: 'actors/kernel',
   },
   {
     packages: /^ws$/,
     places: /^actors\/transport\//,
-    alsoTests: true,
     where: 'actors/transport',
   },
   {
     packages: /^(?:level|memory-level|abstract-level|classic-level)$/,
     places: /^storage\//,
-    alsoTests: true,
     where: 'storage',
   },
   {
     packages: /^msgpack-lite$/,
     places: /^protocol\/codec\.ts$/,
-    alsoTests: true,
     where: 'protocol/codec.ts',
   },
   {
     packages: /^ajv$/,
     places: /^(?:protocol\/validate\.ts$|config\/)/,
-    alsoTests: false,
     where: 'protocol/validate.ts and config',
   },
   {
     packages: /^(?:pkijs|asn1js|@peculiar\/.+)$/,
     places: /^security\//,
-    alsoTests: true,
     where: 'security',
   },
-  { packages: /^graphql$/, places: /^config\//, alsoTests: false, where: 'config' },
+  { packages: /^graphql$/, places: /^config\//, where: 'config' },
   {
     packages: /^(?:fastify|commander|cli-table3|csv-stringify|cborg)$/,
     places: /^server\//,
-    alsoTests: true,
     where: 'server',
   },
 ];
@@ -110,7 +104,7 @@ export function checkPackagePlaces(files: readonly SourceFile[]): Problem[] {
     const name = packageName(found.specifier);
     const rule = PACKAGE_PLACES.find((one) => name !== undefined && one.packages.test(name));
     if (rule === undefined || rule.places.test(found.from)) return [];
-    if (rule.alsoTests && TESTS_AND_BENCH.test(found.from)) return [];
+    if (TESTS_AND_BENCH.test(found.from)) return [];
     return [problem(found, `only ${rule.where} may import ${name}`)];
   });
 }
@@ -156,9 +150,15 @@ function importsIn(file: SourceFile, paths: ReadonlySet<string>): Import[] {
         from: file.path,
         line: lineAt(file.text, start),
         specifier,
+        kind: kindOf(match[0]),
         ...(target === undefined ? {} : { target }),
       };
     });
+}
+
+function kindOf(statement: string): Import['kind'] {
+  if (statement.startsWith('new')) return 'url';
+  return /^(?:import|export)\s+type\b/.test(statement) ? 'types' : 'module';
 }
 
 function resolveSource(

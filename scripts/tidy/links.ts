@@ -70,16 +70,22 @@ function whatIsWrong(
   return anchorsOf(text).has(link.anchor) ? undefined : `no heading #${link.anchor} in ${target}`;
 }
 
-/** As GitHub makes them from headings. */
+/** As GitHub makes them from headings; the second of the same text ends in `-1`. */
 function anchorsOf(text: string): ReadonlySet<string> {
   const headings = text.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#+\s+(.+)$/gm);
-  return new Set(
-    [...headings].map((match) =>
-      (match[1] ?? '')
-        .trim()
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-        .replace(/\s/g, '-'),
-    ),
-  );
+  const anchors = new Set<string>();
+  for (const match of headings) {
+    const plain = anchorOf(match[1] ?? '');
+    let anchor = plain;
+    for (let repeated = 1; anchors.has(anchor); repeated += 1) anchor = `${plain}-${repeated}`;
+    anchors.add(anchor);
+  }
+  return anchors;
 }
+
+const anchorOf = (heading: string): string =>
+  heading
+    .trim()
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replace(/\s/g, '-');

@@ -110,6 +110,14 @@ const framesScenes = (scene: RegisterScene): void => {
     t.deepEqual(numbersOf(receiver), range(0, 20));
   });
 
+  scene('an end that is not started takes nothing from the sender', async (t, links) => {
+    const { dialler } = await links.link();
+    record(dialler);
+    for (let sent = 0; sent < 400; sent += 1) dialler.send(Buffer.alloc(limits.greetingBytesMax));
+    await turns(100);
+    t.true(dialler.bufferedBytes() > limits.socketBufferedBytesMax);
+  });
+
   scene('a paused receiver gets nothing, and all of it in order after resume', async (t, links) => {
     const { dialler, acceptor } = await links.link();
     const frames: number[] = [];
@@ -183,6 +191,7 @@ const refusesAbove = async (
   );
   t.is(sender.closings[0]?.code, 1009);
   t.is(receiver.closings[0]?.code, 1009);
+  t.not(receiver.closings[0]?.reason, '');
 };
 
 const closingScenes = (scene: RegisterScene): void => {
@@ -215,6 +224,7 @@ const closingScenes = (scene: RegisterScene): void => {
     await eachWay(links, async (from, to) => {
       const [here, there] = [record(from), record(to)];
       from.terminate();
+      t.is(here.closings.length, 0, 'nothing is told from within terminate');
       await eventually('both ends closed', () => closingsOf(here, there) === 2);
       t.is(here.closings[0]?.code, 1006);
       t.is(there.closings[0]?.code, 1006);

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
+import { mergeLayers, type Layer } from '../../config/layers.js';
 import { loadConfig, type LoadedConfig, type LoadOptions } from '../../config/load.js';
 import { SkeinError } from '../../protocol/errors.js';
 
@@ -176,6 +177,17 @@ test('lists replace each other, and $union adds what is missing', (t) => {
     '127.0.0.3',
     '127.0.0.4',
   ]);
+});
+
+test('$union adds nothing that is there already', (t) => {
+  const layer = (value: Record<string, unknown>): Layer => ({
+    value,
+    directory: '/',
+    describe: () => 'somewhere',
+  });
+  const below = layer({ list: ['a', { b: 1 }] });
+  const above = layer({ list: { $union: [{ b: 1 }, 'c', 'a'] } });
+  t.deepEqual(mergeLayers([below, above]).value, { list: ['a', { b: 1 }, 'c'] });
 });
 
 test('$union on top of no list is the list', (t) => {

@@ -186,6 +186,7 @@ const PROBLEMS: readonly (readonly [unknown, string])[] = [
     { replication: { securPort: 1 } },
     "unknown key 'replication.securPort', did you mean 'replication.securePort'?",
   ],
+  [{ thred: 4 }, "unknown key 'thred', did you mean 'threads'?"],
   [{ hostname: 'a' }, "unknown key 'hostname', did you mean 'replication.hostname'?"],
   [
     { replication: { routes: [{ hostnme: 'a' }] } },
@@ -279,7 +280,7 @@ test('all problems are reported together', (t) => {
   const error = t.throws(() => resolveConfig(input as never, HOME));
   t.regex(
     error?.message ?? '',
-    /^Skein config file validation error: .*rootPth.*rootPath.*debug\.port.*not -1\. .*storage\.engine.*$/,
+    /error: .*rootPth.*rootPath'\? .*debug\.port.*not -1\. .*storage\.engine.*, not "sqlite"$/,
   );
 });
 
@@ -409,6 +410,7 @@ test('TLS between nodes can be configured and not be started', (t) => {
 const DURATIONS: readonly (readonly [number | string, number | undefined])[] = [
   [45, 45_000],
   [0.5, 500],
+  [1.0005, 1001],
   ['45', 45_000],
   ['45s', 45_000],
   ['10m', 600_000],
@@ -437,6 +439,7 @@ test('the nearest name needs the fewest edits', (t) => {
   t.is(nearest('prot', ['path', 'port', 'pots']), 'port');
   t.is(nearest('SECUREPORT', ['port', 'securePort']), 'securePort');
   t.is(nearest('x', []), undefined);
+  t.is(editDistance('prot', 'port'), 1);
 });
 
 test('the edit distance is a distance', (t) => {
@@ -450,6 +453,21 @@ test('the edit distance is a distance', (t) => {
       t.true(edits <= Math.max(one.length, other.length));
     }),
   );
+});
+
+test('an address for all interfaces collides with every other, and port 0 with none', (t) => {
+  const ports = (debug: string, operationsApi: string): ConfigInput => ({
+    debug: { port: debug },
+    operationsApi: { network: { port: operationsApi } },
+  });
+  const taken = [
+    ports('127.0.0.1:9000', '0.0.0.0:9000'),
+    ports('[::]:9000', '127.0.0.1:9000'),
+    ports('127.0.0.1:9000', '127.0.0.1:9000'),
+  ];
+  for (const input of taken) t.throws(() => settle(input), { message: /each needs its own$/ });
+  t.notThrows(() => settle(ports('127.0.0.1:0', '127.0.0.1:0')));
+  t.notThrows(() => settle(ports('127.0.0.1:9000', '127.0.0.2:9000')));
 });
 
 test('any input is settled or refused as INVALID_CONFIGURATION, and never breaks', (t) => {

@@ -74,7 +74,7 @@ test('an import written in a string or a comment is none', (t) => {
 
 for (const [name, path, allowed] of [
   ['nact', 'actors/peer.ts', 'actors/kernel/runner.ts'],
-  ['nact', 'tests/unit/kernel.test.ts', 'actors/kernel/runner.ts'],
+  ['nact', 'server/api.ts', 'tests/unit/kernel.test.ts'],
   ['ws', 'server/debug.ts', 'actors/transport/webSocket.ts'],
   ['level', 'actors/router.ts', 'storage/store.ts'],
   ['abstract-level', 'scripts/simulate.ts', 'scripts/bench/bare.ts'],
@@ -154,7 +154,7 @@ test('the environment is read in the configuration, the program, scripts and tes
 test('a cycle over three files is reported once, with its path', (t) => {
   const files = sources({
     'protocol/a.ts': "import './b.js';\n",
-    'protocol/b.ts': "import type { C } from './c.js';\n",
+    'protocol/b.ts': "export { type C, c } from './c.js';\n",
     'protocol/c.ts': "import './a.js';\nimport './d.js';\n",
     'protocol/d.ts': '',
   });
@@ -164,14 +164,27 @@ test('a cycle over three files is reported once, with its path', (t) => {
   );
 });
 
+test('types and files that another process runs make no cycle', (t) => {
+  const files = sources({
+    'protocol/a.ts': "import { b } from './b.js';\n",
+    'protocol/b.ts': "import type { A } from './a.js';\nexport type { A } from './a.js';\n",
+    'server/cli.ts': "import './child.js';\n",
+    'server/child.ts': "spawn(new URL('./cli.js', import.meta.url));\n",
+  });
+  t.deepEqual(checkCycles(files), []);
+});
+
 test('a file that only its own test imports is dead, a file that supports tests is not', (t) => {
   const files = sources({
     'index.ts': "export { a } from './actors/a.js';\n",
     'actors/a.ts': "new Worker(new URL('./worker.js', import.meta.url));\n",
     'actors/worker.ts': '',
     'actors/dead.ts': '',
-    'tests/dead.test.ts': "import '../actors/dead.js';\nimport './support/used.js';\n",
+    'tests/dead.test.ts':
+      "import '../actors/dead.js';\nimport './support/used.js';\nfork('started');\n",
     'tests/support/used.ts': '',
+    'tests/support/started.ts': "import './below.js';\n",
+    'tests/support/below.ts': '',
     'tests/support/unused.ts': '',
   });
   t.deepEqual(places(checkDeadFiles(files)), ['actors/dead.ts:1', 'tests/support/unused.ts:1']);
@@ -284,7 +297,8 @@ test('a test may say that a line must not compile', (t) => {
 
 test('links to missing files, folders and headings are reported', (t) => {
   const files = sources({
-    'docs/A.md': '# One two\n\n[up](../README.md) [self](#one-two) [gone](B.md)\n[bad](#three)\n',
+    'docs/A.md':
+      '# One two\n## One two\n[up](../README.md) [self](#one-two-1) [gone](B.md)\n[bad](#one-two-2)\n',
     'README.md':
       '# Top: it is `here`\n[a](docs/A.md#one-two "title") [folder](docs) [web](https://a.b/c)\n[no](docs/A.md#no)\n```\n[code](nothing.md)\n```\n',
   });

@@ -1,0 +1,185 @@
+/**
+ * Changes of one table as an async iterator: reads the log from a cursor and waits at its end. What is delivered is
+ * durable here. Order: that of each origin's log; between origins none is promised.
+ */
+import { decode } from '../../protocol/codec.js';
+import { millisecondsOf } from '../../protocol/clock.js';
+import { readEntryHeader, readEntryTables, type KeyedChange } from '../../protocol/entry.js';
+import { invalidRequest, SkeinError } from '../../protocol/errors.js';
+import { nodeOf, type OriginId } from '../../protocol/ids.js';
+import { limits } from '../../protocol/limits.js';
+import type { Key } from '../../protocol/operations.js';
+import { decodeKey } from '../../protocol/orderedKey.js';
+import type { RowChange } from '../../protocol/row.js';
+import type { LogReader } from '../../storage/log.js';
+import type { LogOpening } from '../messages.js';
+import type { AskDatabase } from './table.js';
+
+/** Where an iteration stands; keep it to go on later. Opaque text. */
+export type Cursor = string;
+
+export interface Change<T extends object> {
+  readonly type: 'put' | 'patch' | 'delete';
+  readonly key: Key;
+  /** `put`: the record. `patch`: the attributes that were set. */
+  readonly value?: Partial<T>;
+  /** Ms since the epoch. */
+  readonly time: number;
+  /** Node that wrote it. */
+  readonly node: string;
+  /** Goes on after this change's transaction. */
+  readonly cursor: Cursor;
+}
+
+export interface ChangesOptions {
+  /** `now` (default): what comes from now on; `start`: all that the log still holds; a cursor: after it. */
+  readonly since?: 'now' | 'start' | Cursor;
+  /** Ends the iteration. */
+  readonly signal?: AbortSignal;
+}
+
+const READ_BYTES = limits.frameBytesTarget;
+
+/** Throws INVALID_REQUEST for a text that is no cursor, NOT_FOUND when the log no longer reaches back to it. */
+export async function* changes<T extends object>(place: {
+  table: string;
+  ask: AskDatabase;
+  options: ChangesOptions;
+}): AsyncGenerator<Change<T>, void, undefined> {
+  const { table, ask, options } = place;
+  const bell = new Bell(options.signal);
+  const { log, close } = await ask<LogOpening>((replyTo) => ({
+    type: 'log.open',
+    listener: () => bell.ring(),
+    replyTo,
+  }));
+  try {
+    const positions = startPositions(log, options.since ?? 'now');
+    while (!options.signal?.aborted) {
+      let found = false;
+      for (const [origin, { sequence }] of log.vector({ local: true })) {
+        if (sequence <= (positions.get(origin) ?? 0)) continue;
+        for (const entry of await readSome(log, origin, positions)) {
+          found = true;
+          positions.set(origin, readEntryHeader(entry).sequence);
+          yield* changesOf<T>({ table, origin, entry, positions });
+          if (options.signal?.aborted) return;
+        }
+      }
+      if (!found) await bell.wait();
+    }
+  } finally {
+    close();
+  }
+}
+
+const readSome = async (
+  log: LogReader,
+  origin: OriginId,
+  positions: ReadonlyMap<OriginId, number>,
+): Promise<readonly Buffer[]> => {
+  const after = positions.get(origin) ?? 0;
+  const read = await log.read({ origin, after, bytesMax: READ_BYTES });
+  if (read.kind === 'tooOld')
+    throw new SkeinError(
+      'NOT_FOUND',
+      `The log no longer reaches back to change ${after} of ${origin}`,
+    );
+  return read.kind === 'entries' ? read.entries : [];
+};
+
+function* changesOf<T extends object>(place: {
+  table: string;
+  origin: OriginId;
+  entry: Buffer;
+  positions: ReadonlyMap<OriginId, number>;
+}): Generator<Change<T>> {
+  const { table, origin, entry, positions } = place;
+  const time = millisecondsOf(readEntryHeader(entry).version);
+  const node = nodeOf(origin);
+  let cursor: Cursor | null = null;
+  for (const part of readEntryTables(entry)) {
+    if (part.table !== table) continue;
+    cursor ??= cursorOf(positions);
+    for (const { key, change } of part.changes as readonly KeyedChange[]) {
+      const value = valueOf<T>(change);
+      yield {
+        type: change.type,
+        key: decodeKey(key),
+        ...(value !== undefined && { value }),
+        time,
+        node,
+        cursor,
+      };
+    }
+  }
+}
+
+const valueOf = <T extends object>(change: RowChange): Partial<T> | undefined => {
+  switch (change.type) {
+    case 'put':
+      return decode(change.body) as T;
+    case 'patch':
+      return Object.fromEntries(
+        change.attributes.map(({ name, value }) => [name, decode(value)]),
+      ) as Partial<T>;
+    case 'delete':
+      return undefined;
+    default:
+      return change satisfies never;
+  }
+};
+
+const startPositions = (log: LogReader, since: string): Map<OriginId, number> => {
+  const vector = log.vector({ local: true });
+  if (since === 'now')
+    return new Map([...vector].map(([origin, { sequence }]) => [origin, sequence]));
+  if (since === 'start')
+    return new Map([...vector].map(([origin, { logStart }]) => [origin, logStart - 1]));
+  return readCursor(since);
+};
+
+const cursorOf = (positions: ReadonlyMap<OriginId, number>): Cursor =>
+  Buffer.from(JSON.stringify([...positions])).toString('base64url');
+
+const readCursor = (cursor: Cursor): Map<OriginId, number> => {
+  try {
+    const pairs = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')) as unknown;
+    if (!Array.isArray(pairs) || !pairs.every(isPair)) throw new Error('no list of positions');
+    return new Map(pairs);
+  } catch (error) {
+    throw invalidRequest(
+      `'since' must be 'now', 'start' or a cursor of an earlier change (${String(error)})`,
+    );
+  }
+};
+
+const isPair = (pair: unknown): pair is [OriginId, number] =>
+  Array.isArray(pair) &&
+  pair.length === 2 &&
+  typeof pair[0] === 'string' &&
+  Number.isSafeInteger(pair[1]);
+
+/** Wakes one waiter; a ring before the wait is not lost. */
+class Bell {
+  #rung = false;
+  #wake: (() => void) | null = null;
+
+  constructor(signal: AbortSignal | undefined) {
+    signal?.addEventListener('abort', () => this.ring(), { once: true });
+  }
+
+  ring(): void {
+    this.#rung = true;
+    this.#wake?.();
+  }
+
+  async wait(): Promise<void> {
+    if (!this.#rung)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    this.#rung = false;
+    this.#wake = null;
+  }
+}

@@ -1,0 +1,115 @@
+/** Record operations: insert, update, upsert, delete and the searches, with the documented answers. */
+import { millisecondsOf } from '../../protocol/clock.js';
+import type { Key, RecordObject } from '../../protocol/operations.js';
+import type { NormalisedOperation } from '../../protocol/operationSchemas.js';
+import type { Accepted } from '../../storage/commit.js';
+import type { LocalWrite, WriteResult } from '../../storage/evaluate.js';
+import { conditionsQuery, valueQuery, type SearchQuery } from '../../storage/search.js';
+import { notesOf, type OperationContext } from './context.js';
+
+type Operation<Name extends NormalisedOperation['operation']> = Extract<
+  NormalisedOperation,
+  { operation: Name }
+>;
+
+/** Words of the answers: past tense in the message, and what the list of written keys is called. */
+const WORDS = {
+  insert: { done: 'inserted', list: 'inserted_hashes' },
+  update: { done: 'updated', list: 'update_hashes' },
+  upsert: { done: 'upserted', list: 'upserted_hashes' },
+} as const;
+
+export const writeRecords = async (
+  context: OperationContext,
+  operation: Extract<NormalisedOperation, { records: readonly RecordObject[] }>,
+): Promise<RecordObject> => {
+  const { table, records } = operation;
+  const type = operation.operation as keyof typeof WORDS;
+  const [accepted, result] = await submit(context, operation, { table, type, records });
+  const { done, list } = WORDS[type];
+  return {
+    message: `${done} ${result.written.length} of ${records.length} records`,
+    [list]: result.written,
+    ...(type !== 'upsert' && { skipped_hashes: result.skipped }),
+    ...(result.newAttributes.length > 0 && { new_attributes: result.newAttributes }),
+    txn_time: millisecondsOf(accepted.version),
+  };
+};
+
+export const deleteRecords = async (
+  context: OperationContext,
+  operation: Operation<'delete'>,
+): Promise<RecordObject> => {
+  const { table, ids } = operation;
+  const [accepted, result] = await submit(context, operation, { table, type: 'delete', keys: ids });
+  const records = ids.length === 1 ? 'record' : 'records';
+  return {
+    message: `${result.written.length} of ${ids.length} ${records} successfully deleted`,
+    deleted_hashes: result.written,
+    skipped_hashes: result.skipped,
+    txn_time: millisecondsOf(accepted.version),
+  };
+};
+
+export const searchById = async (
+  context: OperationContext,
+  operation: Operation<'search_by_id'>,
+): Promise<RecordObject[]> => {
+  const { table, ids, get_attributes: attributes } = operation;
+  const found = await getRecords(context, operation.database, { table, keys: ids });
+  return found
+    .filter((record) => record !== undefined)
+    .map((record) => projected(record, attributes));
+};
+
+export const searchByValue = (
+  context: OperationContext,
+  operation: Operation<'search_by_value'>,
+): Promise<RecordObject[]> => search(context, operation, valueQuery(operation));
+
+export const searchByConditions = (
+  context: OperationContext,
+  operation: Operation<'search_by_conditions'>,
+): Promise<RecordObject[]> => search(context, operation, conditionsQuery(operation));
+
+const getRecords = (
+  context: OperationContext,
+  database: string,
+  request: { table: string; keys: readonly Key[] },
+): Promise<(RecordObject | undefined)[]> =>
+  context.ask(database, (replyTo) => ({ type: 'records.get', ...request, replyTo }));
+
+const search = (
+  context: OperationContext,
+  { database, table }: { database: string; table: string },
+  query: SearchQuery,
+): Promise<RecordObject[]> =>
+  context.ask(database, (replyTo) => ({ type: 'records.search', table, query, replyTo }));
+
+const submit = async (
+  context: OperationContext,
+  operation: { operation: string; database: string },
+  write: LocalWrite,
+): Promise<[Accepted, WriteResult]> => {
+  const notes = notesOf(context, operation.operation);
+  const accepted = await context.ask<Accepted>(operation.database, (replyTo) => ({
+    type: 'transaction.submit',
+    writes: [write],
+    notes,
+    replyTo,
+  }));
+  const [result] = accepted.results;
+  if (!result) throw new Error('A transaction of one write has no result');
+  return [accepted, result];
+};
+
+/** Attributes a record lacks are null. */
+const projected = (
+  record: RecordObject,
+  attributes: readonly string[] | undefined,
+): RecordObject => {
+  if (attributes === undefined) return record;
+  return Object.fromEntries(
+    attributes.map((name) => [name, Object.hasOwn(record, name) ? record[name] : null]),
+  );
+};

@@ -1,0 +1,314 @@
+/**
+ * The streams of one peer: for each shared database a feed (serving the peer's subscription) and a resync (this node's
+ * own). Used by peerConnection only; children of that actor. Routes stream frames to them without its mailbox.
+ */
+import type { ControlFrame } from '../protocol/frames.js';
+import {
+  databaseName,
+  version,
+  type DatabaseName,
+  type NodeName,
+  type Version,
+} from '../protocol/ids.js';
+import type { ActorContext, ActorRef } from './kernel/types.js';
+import type { Link } from './link.js';
+import type {
+  Databases,
+  DatabaseStatus,
+  FeedMessage,
+  FeedStatus,
+  PeerMessage,
+  ResyncMessage,
+  ResyncStatus,
+  RouterMessage,
+  StreamStatus,
+} from './messages.js';
+import { resyncSpec } from './resync.js';
+import type { NodeResources } from './resources.js';
+import { feedSpec } from './tableSubscription.js';
+
+interface Receiving {
+  readonly stream: number;
+  readonly ref: ActorRef<ResyncMessage>;
+}
+interface Sending {
+  readonly stream: number;
+  readonly ref: ActorRef<FeedMessage>;
+}
+
+const RESUBSCRIBE_MS = 250;
+const STATUS_MS = 2_000;
+
+export class PeerStreams {
+  readonly #context: ActorContext<PeerMessage>;
+  readonly #resources: NodeResources;
+  readonly #peer: NodeName;
+  #databases: Databases;
+  #link: Link | null = null;
+  #nextStream = 1;
+  #receiving = new Map<DatabaseName, Receiving>();
+  #sending = new Map<DatabaseName, Sending>();
+  #resyncs = new Map<number, ActorRef<ResyncMessage>>();
+  #feeds = new Map<number, ActorRef<FeedMessage>>();
+  #watched = new Set<DatabaseName>();
+
+  constructor(parts: {
+    context: ActorContext<PeerMessage>;
+    resources: NodeResources;
+    name: NodeName;
+    databases: Databases;
+  }) {
+    this.#context = parts.context;
+    this.#resources = parts.resources;
+    this.#peer = parts.name;
+    this.#databases = parts.databases;
+  }
+
+  /** The hybrid clock of this node, for the greeting; 0 where the system database cannot tell. */
+  async clock(): Promise<Version> {
+    const router = this.#databases.get(databaseName('system')) ?? [...this.#databases.values()][0];
+    if (!router) return version(0);
+    const status = await askStatus(this.#context, router);
+    return status?.clock ?? version(0);
+  }
+
+  start(link: Link, databases: Databases): void {
+    this.#link = link;
+    this.#nextStream = 1;
+    this.#databases = databases;
+    for (const database of databases.keys()) this.subscribe(database);
+  }
+
+  async stop(): Promise<void> {
+    this.#link = null;
+    const refs = [...this.#receiving.values(), ...this.#sending.values()].map(({ ref }) => ref);
+    this.#receiving.clear();
+    this.#sending.clear();
+    this.#resyncs.clear();
+    this.#feeds.clear();
+    await Promise.all(refs.map((ref) => this.#context.stop(ref as ActorRef<never>)));
+  }
+
+  /** Begins (again) to receive a database. */
+  subscribe(database: DatabaseName): void {
+    const router = this.#databases.get(database);
+    const link = this.#link;
+    if (!router || !link || this.#receiving.has(database)) return;
+    this.#watchRouter(database, router);
+    const stream = this.#nextStream++;
+    const ref = this.#context.spawn(
+      resyncSpec({
+        database,
+        peer: this.#peer,
+        stream,
+        router,
+        link,
+        now: this.#resources.environment.now,
+      }),
+    );
+    this.#receiving.set(database, { stream, ref });
+    this.#resyncs.set(stream, ref);
+    this.#context.watch(ref as ActorRef<never>, (terminated) => ({
+      type: 'stream.ended',
+      terminated,
+      database,
+      side: 'resync',
+    }));
+  }
+
+  /** The peer subscribes: an earlier subscription of the same database ends. */
+  async serve(frame: Extract<ControlFrame, { kind: 'Subscribe' }>, link: Link): Promise<void> {
+    const { database, stream } = frame;
+    const router = this.#databases.get(database);
+    if (!router) {
+      const reason = `Access to database "${database}" is not permitted`;
+      return link.sendControl({ kind: 'Unsubscribe', stream, reason });
+    }
+    await this.#stopSending(database);
+    if (this.#link !== link) return;
+    this.#watchRouter(database, router);
+    const ref = this.#context.spawn(
+      feedSpec({ database, subscriber: this.#peer, subscribe: frame, router, link }),
+    );
+    this.#sending.set(database, { stream, ref });
+    this.#feeds.set(stream, ref);
+    this.#context.watch(ref as ActorRef<never>, (terminated) => ({
+      type: 'stream.ended',
+      terminated,
+      database,
+      side: 'feed',
+    }));
+  }
+
+  /** The database's writer began a new life: its streams begin anew on both sides. */
+  async restart(database: DatabaseName): Promise<void> {
+    const sending = this.#sending.get(database);
+    await this.#stopSending(database);
+    if (sending)
+      this.#link?.sendControl({
+        kind: 'Unsubscribe',
+        stream: sending.stream,
+        reason: 'the database restarted',
+      });
+    await this.#stopReceiving(database);
+    this.#resubscribeLater(database);
+  }
+
+  /** A stream's actor ended by itself. */
+  ended(message: Extract<PeerMessage, { type: 'stream.ended' }>): void {
+    const { database, side, terminated } = message;
+    if (terminated.reason.kind === 'restarting') return;
+    if (side === 'feed') {
+      const sending = this.#sending.get(database);
+      if (sending?.ref.path !== terminated.path || this.#isAlive(sending.ref)) return;
+      this.#sending.delete(database);
+      this.#feeds.delete(sending.stream);
+      return;
+    }
+    const receiving = this.#receiving.get(database);
+    if (!receiving || this.#isAlive(receiving.ref)) return;
+    this.#receiving.delete(database);
+    this.#resyncs.delete(receiving.stream);
+    this.#resubscribeLater(database);
+  }
+
+  async databasesChanged(databases: Databases): Promise<void> {
+    const gone = [...this.#databases.keys()].filter((database) => !databases.has(database));
+    this.#databases = databases;
+    for (const database of gone) {
+      this.#watched.delete(database);
+      await this.#stopSending(database);
+      await this.#stopReceiving(database);
+    }
+    for (const database of databases.keys()) this.subscribe(database);
+  }
+
+  /** Hands a stream's control frame to its actor; false: it is not for one. */
+  frame(frame: ControlFrame & { stream: number }): boolean {
+    switch (frame.kind) {
+      case 'Subscribe':
+        return false;
+      case 'Unsubscribe':
+        this.#onUnsubscribe(frame.stream, frame.reason);
+        return true;
+      case 'Want':
+      case 'Ack':
+      case 'CopyRequest':
+        this.#feeds.get(frame.stream)?.send({ type: 'frame.received', frame });
+        return true;
+      default:
+        this.#resyncs.get(frame.stream)?.send({ type: 'frame.received', frame });
+        return true;
+    }
+  }
+
+  data(stream: number, bytes: Buffer): void {
+    const resync = this.#resyncs.get(stream);
+    if (resync?.send({ type: 'data.received', bytes }) === 'full')
+      void this.#context.stop(resync as ActorRef<never>);
+  }
+
+  drained(): void {
+    for (const { ref } of this.#sending.values()) ref.send({ type: 'link.drained' });
+  }
+
+  measured(rttMs: number): void {
+    for (const { ref } of this.#receiving.values()) ref.send({ type: 'rtt.measured', rttMs });
+  }
+
+  async status(): Promise<StreamStatus[]> {
+    return Promise.all(
+      [...this.#databases.keys()].map(async (database) => ({
+        database,
+        sending: await this.#feedStatus(database),
+        receiving: await this.#resyncStatus(database),
+      })),
+    );
+  }
+
+  /** The other end gave a stream up: ours as subscriber begins anew, ours as sender ends. */
+  #onUnsubscribe(stream: number, reason: string): void {
+    for (const [database, receiving] of this.#receiving)
+      if (receiving.stream === stream) {
+        this.#resources.log.info({ peer: this.#peer, database, reason }, 'a stream ended');
+        void this.#context.stop(receiving.ref as ActorRef<never>);
+        return;
+      }
+    for (const [database, sending] of this.#sending)
+      if (sending.stream === stream) void this.#stopSending(database);
+  }
+
+  #resubscribeLater(database: DatabaseName): void {
+    if (!this.#link) return;
+    this.#context.startTimer(`resubscribe:${database}`, RESUBSCRIBE_MS, {
+      type: 'timer.resubscribe',
+      database,
+    });
+  }
+
+  async #stopSending(database: DatabaseName): Promise<void> {
+    const sending = this.#sending.get(database);
+    if (!sending) return;
+    this.#sending.delete(database);
+    this.#feeds.delete(sending.stream);
+    await this.#context.stop(sending.ref as ActorRef<never>);
+  }
+
+  async #stopReceiving(database: DatabaseName): Promise<void> {
+    const receiving = this.#receiving.get(database);
+    if (!receiving) return;
+    this.#receiving.delete(database);
+    this.#resyncs.delete(receiving.stream);
+    await this.#context.stop(receiving.ref as ActorRef<never>);
+  }
+
+  #watchRouter(database: DatabaseName, router: ActorRef<RouterMessage>): void {
+    if (this.#watched.has(database)) return;
+    this.#watched.add(database);
+    this.#context.watch(router as ActorRef<never>, () => {
+      this.#watched.delete(database);
+      return { type: 'router.ended', database };
+    });
+  }
+
+  #isAlive(ref: { path: string }): boolean {
+    const name = ref.path.slice(ref.path.lastIndexOf('/') + 1);
+    return this.#context.children().includes(name);
+  }
+
+  async #feedStatus(database: DatabaseName): Promise<FeedStatus | null> {
+    const sending = this.#sending.get(database);
+    if (!sending) return null;
+    return this.#context
+      .ask<FeedStatus, FeedMessage>(sending.ref, (replyTo) => ({ type: 'feed.status', replyTo }), {
+        timeoutMs: STATUS_MS,
+        lane: 'control',
+      })
+      .catch(() => null);
+  }
+
+  async #resyncStatus(database: DatabaseName): Promise<ResyncStatus | null> {
+    const receiving = this.#receiving.get(database);
+    if (!receiving) return null;
+    return this.#context
+      .ask<ResyncStatus, ResyncMessage>(
+        receiving.ref,
+        (replyTo) => ({ type: 'resync.status', replyTo }),
+        { timeoutMs: STATUS_MS, lane: 'control' },
+      )
+      .catch(() => null);
+  }
+}
+
+/** Null when the database cannot answer now. */
+const askStatus = (
+  context: ActorContext<PeerMessage>,
+  router: ActorRef<RouterMessage>,
+): Promise<DatabaseStatus | null> =>
+  context
+    .ask<DatabaseStatus, RouterMessage>(
+      router,
+      (replyTo) => ({ type: 'database.status', replyTo }),
+      { timeoutMs: STATUS_MS, lane: 'control' },
+    )
+    .catch(() => null);

@@ -1,0 +1,284 @@
+/**
+ * resync:<database>: the receiving end of a stream. Drives protocol/resync.ts: subscribes, checks frames, hands entries
+ * and copied rows to the router, acknowledges what is committed. Spawned by peerConnection for each shared
+ * database; never restarts by itself: the peer starts a new one, which begins at the vector.
+ */
+import { millisecondsOf } from '../protocol/clock.js';
+import {
+  decodeCopyRows,
+  decodeEntries,
+  decodeEntryPart,
+  readDataHeader,
+  type EntryPart,
+  type SentEntry,
+} from '../protocol/dataFrames.js';
+import { readEntryHeader } from '../protocol/entry.js';
+import { SkeinError } from '../protocol/errors.js';
+import { FRAME_KIND, type ControlFrame } from '../protocol/frames.js';
+import type { DatabaseName, NodeName, OriginId, Version } from '../protocol/ids.js';
+import { limits } from '../protocol/limits.js';
+import {
+  startResync,
+  stepResync,
+  type ResyncEffect,
+  type ResyncEvent,
+  type ResyncState,
+} from '../protocol/resync.js';
+import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
+import type { Link } from './link.js';
+import type { ResyncMessage, ResyncStatus, RouterMessage } from './messages.js';
+
+export interface ResyncParts {
+  readonly database: DatabaseName;
+  readonly peer: NodeName;
+  readonly stream: number;
+  readonly router: ActorRef<RouterMessage>;
+  readonly link: Link;
+  readonly now: () => number;
+}
+
+export const resyncSpec = (parts: ResyncParts): ActorSpec<ResyncMessage> => ({
+  name: `resync:${parts.database}`,
+  policy: { restart: 'never', whenSpent: 'stop' },
+  start: (context) => new Resync(context, parts),
+});
+
+class Resync implements Actor<ResyncMessage> {
+  readonly #context: ActorContext<ResyncMessage>;
+  readonly #parts: ResyncParts;
+  #state: ResyncState;
+  #entries: readonly SentEntry[] = [];
+  #part: { readonly origin: OriginId; readonly bytes: Buffer; filled: number } | null = null;
+  #rowsReceived = 0;
+  #lastReceived: { version: Version; localMs: number } | null = null;
+
+  constructor(context: ActorContext<ResyncMessage>, parts: ResyncParts) {
+    this.#context = context;
+    this.#parts = parts;
+    this.#state = startResync(parts.stream);
+    this.#step({ type: 'started', wants: [] });
+  }
+
+  readonly receive = (message: ResyncMessage): void => {
+    switch (message.type) {
+      case 'frame.received':
+        return this.#onFrame(message.frame);
+      case 'data.received':
+        return this.#onData(message.bytes);
+      case 'wants.changed':
+        return this.#step({ type: 'wantsChanged', wants: message.wants });
+      case 'copy.wanted':
+        return this.#step({ type: 'copyWanted', after: message.after });
+      case 'entries.committed':
+        return this.#step({ ...message, type: 'committed' });
+      case 'rows.committed':
+        return this.#step({ type: 'committed', positions: [], bytes: message.bytes, problems: [] });
+      case 'copy.completed':
+        return this.#step({ type: 'copyOver' });
+      case 'rtt.measured':
+        this.#tell({ type: 'peer.measured', peer: this.#parts.peer, rttMs: message.rttMs });
+        return;
+      case 'resync.status':
+        return message.replyTo.ok(this.#status());
+      default:
+        return message satisfies never;
+    }
+  };
+
+  stopped(): void {
+    const { peer, router, link, stream } = this.#parts;
+    router.send({ type: 'peer.unlinked', peer, resync: this.#context.self }, 'control');
+    link.sendControl({ kind: 'Unsubscribe', stream, reason: 'the receiving end stopped' });
+  }
+
+  phase(): string {
+    return this.#state.phase;
+  }
+
+  describe(): Record<string, unknown> {
+    return {
+      stream: this.#parts.stream,
+      uncommittedBytes: this.#state.uncommittedBytes,
+      origins: Object.fromEntries(this.#state.received),
+    };
+  }
+
+  #onFrame(frame: ControlFrame): void {
+    const { peer } = this.#parts;
+    switch (frame.kind) {
+      case 'Subscribed':
+        this.#step({ type: 'subscribed' });
+        return this.#tell({
+          type: 'peer.linked',
+          peer,
+          resync: this.#context.self,
+          positions: frame.positions,
+          whole: frame.whole,
+        });
+      case 'Notice':
+        return this.#tell({
+          type: 'peer.noticed',
+          peer,
+          positions: frame.positions,
+          whole: frame.whole,
+        });
+      case 'TooOld':
+        return this.#tell({ type: 'peer.tooOld', peer, origin: frame.origin });
+      case 'CopyBegin':
+        this.#rowsReceived = 0;
+        return this.#tell({
+          type: 'copy.begin',
+          peer,
+          positions: frame.positions,
+          estimatedRows: frame.estimatedRows,
+        });
+      case 'CopyEnd':
+        return this.#onCopyEnd(frame.rows);
+      case 'CopyRefused':
+        this.#step({ type: 'copyOver' });
+        return this.#tell({ type: 'copy.failed', peer, reason: frame.reason });
+      default:
+        return undefined;
+    }
+  }
+
+  /** A copy counts only when every row has arrived. */
+  #onCopyEnd(rows: number): void {
+    const { peer } = this.#parts;
+    this.#step({ type: 'copyOver' });
+    if (rows === this.#rowsReceived) return this.#tell({ type: 'copy.end', peer, rows });
+    const reason = `${this.#rowsReceived} of ${rows} rows arrived`;
+    return this.#tell({ type: 'copy.failed', peer, reason });
+  }
+
+  #onData(frame: Buffer): void {
+    this.#lastReceived = {
+      version: this.#lastReceived?.version ?? (0 as Version),
+      localMs: this.#parts.now(),
+    };
+    if (this.#state.uncommittedBytes > CREDIT_OVERDRAWN)
+      throw new SkeinError(
+        'MALFORMED',
+        `The peer sends beyond its credit: ${this.#state.uncommittedBytes} bytes`,
+      );
+    const { kind } = readDataHeader(frame);
+    if (kind === FRAME_KIND.Entries) return this.#receive(decodeEntries(frame), frame.length);
+    if (kind === FRAME_KIND.EntryPart) return this.#onPart(decodeEntryPart(frame));
+    return this.#onRows(frame);
+  }
+
+  #receive(entries: readonly SentEntry[], bytes: number): void {
+    this.#entries = entries;
+    const received = entries.map((entry) => {
+      const { sequence, version } = readEntryHeader(entry.bytes);
+      this.#noteReceived(version);
+      return { origin: entry.origin, sequence };
+    });
+    this.#context.count('entriesReceived', entries.length);
+    this.#step({ type: 'entriesReceived', entries: received, bytes: entryBytes(entries, bytes) });
+    this.#entries = [];
+  }
+
+  /** Collects a transaction that came in parts; a part out of place means frames were lost: a crash, a new stream. */
+  #onPart(part: EntryPart): void {
+    if (part.offset === 0)
+      this.#part = {
+        origin: part.origin,
+        bytes: Buffer.allocUnsafe(part.totalBytes),
+        filled: 0,
+      };
+    const whole = this.#part;
+    const fits =
+      whole?.origin === part.origin &&
+      whole.filled === part.offset &&
+      whole.bytes.length === part.totalBytes &&
+      part.offset + part.bytes.length <= part.totalBytes;
+    if (!whole || !fits)
+      throw new SkeinError('MALFORMED', 'A part of a transaction is out of place');
+    whole.bytes.set(part.bytes, part.offset);
+    whole.filled += part.bytes.length;
+    if (whole.filled < whole.bytes.length) return;
+    this.#part = null;
+    this.#receive([{ origin: whole.origin, bytes: whole.bytes }], whole.bytes.length);
+  }
+
+  #onRows(frame: Buffer): void {
+    const { peer } = this.#parts;
+    const rows = decodeCopyRows(frame);
+    this.#rowsReceived += rows.length;
+    this.#context.count('rowsReceived', rows.length);
+    this.#step({ type: 'rowsReceived', bytes: frame.length });
+    this.#tell({
+      type: 'copy.apply',
+      peer,
+      from: this.#context.self,
+      rows,
+      bytes: frame.length,
+    });
+  }
+
+  #step(event: ResyncEvent): void {
+    const [state, effects] = stepResync(this.#state, event);
+    this.#state = state;
+    for (const effect of effects) this.#carryOut(effect);
+  }
+
+  #carryOut(effect: ResyncEffect): void {
+    const { link, stream, peer, database } = this.#parts;
+    switch (effect.type) {
+      case 'sendSubscribe': {
+        const { wants, windowBytes } = effect;
+        return link.sendControl({ kind: 'Subscribe', stream, database, wants, windowBytes });
+      }
+      case 'sendWant':
+        return link.sendControl({ kind: 'Want', stream, add: effect.add, drop: effect.drop });
+      case 'sendAck': {
+        const { positions, creditBytes } = effect;
+        return link.sendControl({ kind: 'Ack', stream, positions, creditBytes });
+      }
+      case 'apply':
+        return this.#apply(effect.places, effect.bytes);
+      case 'sendCopyRequest':
+        return link.sendControl({ kind: 'CopyRequest', stream, after: effect.after });
+      case 'lost':
+        return this.#tell({ type: 'peer.lost', peer, origins: effect.origins });
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  #apply(places: readonly number[], bytes: number): void {
+    const entries = this.#entries;
+    const chosen =
+      places.length === entries.length ? entries : places.flatMap((place) => entries[place] ?? []);
+    this.#tell({ type: 'entries.apply', from: this.#context.self, entries: chosen, bytes });
+  }
+
+  /** The router refuses only when its mailbox is full, which credit prevents: then this stream starts anew. */
+  #tell(message: RouterMessage): void {
+    if (this.#parts.router.send(message) === 'full')
+      throw new SkeinError('OVERLOADED', 'The database takes no more messages');
+  }
+
+  #noteReceived(version: Version): void {
+    this.#lastReceived = { version, localMs: this.#parts.now() };
+  }
+
+  #status(): ResyncStatus {
+    const last = this.#lastReceived;
+    return {
+      phase: this.#state.phase,
+      lastReceivedRemoteMs: last && last.version > 0 ? millisecondsOf(last.version) : null,
+      lastReceivedLocalMs: last?.localMs ?? null,
+      receiving: this.#state.uncommittedBytes > 0,
+    };
+  }
+}
+
+/** The sender counts the entries' own bytes against its credit. */
+const entryBytes = (entries: readonly SentEntry[], frameBytes: number): number =>
+  entries.length === 0 ? frameBytes : entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
+
+/** A window, one transaction begun within it, and the frame that carried it. */
+const CREDIT_OVERDRAWN =
+  limits.streamWindowBytes + limits.transactionBytesMax + limits.frameBytesMax;

@@ -1,0 +1,210 @@
+/**
+ * Puts one node together: resources, actor system, cluster supervisor, doors' handle. Called by index.ts
+ * (embedding) and the command line. Nothing is global: many nodes live in one process.
+ */
+import pino, { type Logger } from 'pino';
+import { refuseUnavailable } from '../config/unavailable.js';
+import type { Config } from '../config/types.js';
+import { SkeinError } from '../protocol/errors.js';
+import type { User } from '../protocol/operations.js';
+import { clusterSpec } from './clusterSupervisor.js';
+import { databaseFiles } from './databaseFiles.js';
+import { systemEnvironment, type Environment } from './environment.js';
+import { createSystem } from './kernel/index.js';
+import type { ActorRef, ActorSystem, AskOptions } from './kernel/types.js';
+import { LoginCache } from './loginCache.js';
+import type { ClusterMessage, ClusterOverview } from './messages.js';
+import type { Health, NodeHandle } from './node.js';
+import { memoryTransport } from './transport/memoryDefault.js';
+import type { Transport } from './transport/types.js';
+import { webSocketTransport } from './transport/webSocket.js';
+
+export interface StartOptions {
+  readonly environment?: Environment;
+  readonly logger?: Logger;
+  /** Carries links instead of the one the node's URL asks for. */
+  readonly transport?: Transport;
+  /** Told once, at the first start, when no admin password was configured. */
+  readonly passwordGenerated?: (username: string, password: string) => void;
+  /** Told when the whole tree has failed; the node is then of no use. */
+  readonly failed?: (error: Error) => void;
+}
+
+/** Resolves when all stores are open and the node listens. Rejects when it cannot: nothing is left running. */
+export const startCore = async (
+  config: Config,
+  options: StartOptions = {},
+): Promise<RunningNode> => {
+  refuseUnavailable(config);
+  const environment = options.environment ?? systemEnvironment();
+  const log =
+    options.logger ??
+    pino({ level: pinoLevel(config.logging.level), base: { node: config.node.name } });
+  const node = new RunningNode({ config, environment, log, options });
+  await node.open();
+  return node;
+};
+
+export class RunningNode implements NodeHandle {
+  readonly name: string;
+  readonly config: Config;
+  readonly system: ActorSystem;
+  readonly cluster: ActorRef<ClusterMessage>;
+  readonly environment: Environment;
+  readonly log: Logger;
+  readonly #logins: LoginCache;
+  #phase: 'starting' | 'running' | 'failed' | 'stopped' = 'starting';
+  #closing: Promise<void> | null = null;
+  #failure: Error | null = null;
+  /** A running node keeps its process alive, also when it has no socket. */
+  readonly #hold = setInterval(() => undefined, HOLD_MS);
+
+  constructor(parts: {
+    config: Config;
+    environment: Environment;
+    log: Logger;
+    options: StartOptions;
+  }) {
+    const { config, environment, log, options } = parts;
+    this.name = config.node.name;
+    this.config = config;
+    this.environment = environment;
+    this.log = log;
+    this.system = createSystem({
+      name: `skein-${config.node.name}-${environment.randomId(4)}`,
+      environment,
+      onFailed: (error) => {
+        this.#phase = 'failed';
+        this.#failure = error;
+        log.fatal({ err: error }, 'the node failed');
+        options.failed?.(error);
+      },
+    });
+    const transport = options.transport ?? transportFor(config);
+    const resources = { config, environment, log, transport, files: databaseFiles(config.storage) };
+    this.cluster = this.system.spawn(
+      clusterSpec({
+        resources,
+        system: this.system,
+        passwordGenerated: options.passwordGenerated ?? (() => undefined),
+      }),
+    );
+    this.#logins = new LoginCache({
+      ttlMs: config.authentication.cacheTtlMs,
+      now: environment.now,
+      verify: (username, password) =>
+        this.ask<User>((replyTo) => ({ type: 'user.authenticate', username, password, replyTo })),
+    });
+  }
+
+  /** Waits until everything below is up. */
+  async open(): Promise<void> {
+    try {
+      await this.overview();
+      this.#phase = 'running';
+    } catch (error) {
+      await this.close();
+      throw this.#failure ? rootOf(this.#failure) : error;
+    }
+  }
+
+  ask<T>(
+    question: (replyTo: { ok: (value: T) => void; fail: (error: Error) => void }) => ClusterMessage,
+    options?: AskOptions,
+  ): Promise<T> {
+    return this.system.ask<T, ClusterMessage>(this.cluster, question, {
+      timeoutMs: OPERATION_MS_MAX,
+      ...options,
+    });
+  }
+
+  overview(): Promise<ClusterOverview> {
+    return this.ask<ClusterOverview>((replyTo) => ({ type: 'cluster.overview', replyTo }), {
+      lane: 'control',
+    });
+  }
+
+  execute(
+    operation: unknown,
+    options: { user?: User; signal?: AbortSignal } = {},
+  ): Promise<unknown> {
+    const { user = null, signal } = options;
+    return this.ask<unknown>(
+      (replyTo) => ({ type: 'operation.run', operation, user, replyTo }),
+      signal ? { signal } : {},
+    );
+  }
+
+  authenticate(credentials: { username: string; password: string }): Promise<User> {
+    return this.#logins.authenticate(credentials);
+  }
+
+  async health(): Promise<Health> {
+    const live = this.#phase === 'running' || this.#phase === 'starting';
+    if (this.#phase !== 'running')
+      return {
+        status: this.#phase === 'starting' ? 'starting' : this.#phase,
+        problems: this.#failure ? [this.#failure.message] : [],
+        live,
+        ready: false,
+        started: false,
+      };
+    const problems = problemsOf(this.tree());
+    const { databases } = await this.overview();
+    const unready = databases.filter(({ ready }) => !ready).map(({ database }) => database);
+    const ready = problems.every((problem) => !problem.includes('router:')) && unready.length === 0;
+    const waiting = unready.map((database) => `database ${database} is catching up by copy`);
+    return {
+      status: problems.length > 0 ? 'degraded' : 'ok',
+      problems: [...problems, ...waiting],
+      live,
+      ready,
+      started: true,
+    };
+  }
+
+  tree(): ReturnType<ActorSystem['tree']> {
+    return this.system.tree();
+  }
+
+  deadLetters(): ReturnType<ActorSystem['deadLetters']> {
+    return this.system.deadLetters();
+  }
+
+  /** Stops everything in order and waits for it. Again: the same promise. */
+  close(): Promise<void> {
+    this.#closing ??= this.system.stop().finally(() => {
+      clearInterval(this.#hold);
+      if (this.#phase !== 'failed') this.#phase = 'stopped';
+    });
+    return this.#closing;
+  }
+}
+
+/** Longer than any queue: a bound against leaks, not a promise. */
+const OPERATION_MS_MAX = 10 * 60_000;
+
+const HOLD_MS = 2 ** 30;
+
+const transportFor = (config: Config): Transport =>
+  config.node.url.startsWith('memory:') ? memoryTransport(config.node.name) : webSocketTransport();
+
+const pinoLevel = (level: Config['logging']['level']): string =>
+  level === 'notify' ? 'info' : level;
+
+/** What somebody can act on stands at the bottom of a chain of escalations. */
+const rootOf = (error: Error): Error => {
+  for (let at: unknown = error; at instanceof Error; at = at.cause)
+    if (at instanceof SkeinError && at.code !== 'UNAVAILABLE') return at;
+  return error;
+};
+
+const problemsOf = (tree: ReturnType<ActorSystem['tree']>): string[] =>
+  tree.flatMap((actor): string[] => {
+    const below = problemsOf(actor.children);
+    if (actor.hung) return [`${actor.path} hangs`, ...below];
+    if (actor.state === 'backingOff') return [`${actor.path} waits to be restarted`, ...below];
+    if (actor.state === 'failed')
+      return [`${actor.path} is down: ${actor.lastCrash?.message ?? 'crashed'}`, ...below];
+    return below;
+  });

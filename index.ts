@@ -1,0 +1,19 @@
+/**
+ * The embed door: `startNode` and everything that its users name. Describes no behaviour of its own beyond
+ * typed tables and iterators over the node's handle.
+ */
+export { startNode, type Node, type StartNodeOptions } from './actors/embed/node.js';
+export type { Change, ChangesOptions, Cursor } from './actors/embed/changes.js';
+export type { Table, Transaction } from './actors/embed/table.js';
+export { MemoryNetwork } from './actors/transport/memory.js';
+export { SkeinError, type ErrorCode } from './protocol/errors.js';
+export type { Operation, User, RecordObject, Key } from './protocol/operations.js';
+export type { Config, ConfigInput } from './config/types.js';
+export type { Health } from './actors/node.js';
+export type {
+  ActorRef,
+  ActorSnapshot,
+  SupervisionEvent,
+  Terminated,
+} from './actors/kernel/types.js';
+export type { ClusterMessage } from './actors/messages.js';
