@@ -240,12 +240,7 @@ export type PeerMessage =
       readonly code: number;
       readonly reason: string;
     }
-  | {
-      readonly type: 'greeting.ready';
-      readonly link: number;
-      readonly frame: ControlFrame | null;
-      readonly clock: Version;
-    }
+  | { readonly type: 'greeting.ready'; readonly link: number; readonly clock: Version }
   | { readonly type: 'router.ended'; readonly database: DatabaseName }
   | {
       readonly type: 'stream.ended';

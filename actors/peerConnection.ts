@@ -49,9 +49,11 @@ class PeerConnection implements Actor<PeerMessage> {
   readonly #context: ActorContext<PeerMessage>;
   readonly #parts: PeerParts;
   readonly #streams: PeerStreams;
+  readonly #tickMs: number;
   #databases: Databases;
   #links = new Map<number, PeerLink>();
   #current: PeerLink | null = null;
+  #justOpened: PeerLink | null = null;
   #nextLink = 1;
   #dialling = false;
   #attempt = 0;
@@ -69,7 +71,6 @@ class PeerConnection implements Actor<PeerMessage> {
     context.startTimer('tick', this.#tickMs, { type: 'timer.tick' });
     this.#dial();
   }
-  readonly #tickMs: number;
 
   readonly receive = (message: PeerMessage): void | Promise<void> => {
     switch (message.type) {
@@ -162,11 +163,25 @@ class PeerConnection implements Actor<PeerMessage> {
       peer: name,
       resources,
       databases: [...this.#databases.keys()],
-      opened: () => this.#onOpened(link),
+      opened: () => {
+        this.#justOpened = link;
+      },
       measured: (rttMs) => this.#streams.measured(rttMs),
     });
     this.#links.set(id, link);
-    connection.start({
+    void this.#streams
+      .clock()
+      .then((clock) =>
+        this.#context.self.send({ type: 'greeting.ready', link: id, clock }, 'control'),
+      );
+  }
+
+  /** Frames wait until now, so that none overtakes the greeting. */
+  #greet({ link: id, clock }: Extract<PeerMessage, { type: 'greeting.ready' }>): void {
+    const link = this.#links.get(id);
+    if (!link) return;
+    link.clock = clock;
+    link.connection.start({
       frame: (bytes) => this.#route(link, bytes),
       closed: (closed) =>
         this.#context.self.send({ type: 'link.closed', link: id, ...closed }, 'control'),
@@ -175,7 +190,7 @@ class PeerConnection implements Actor<PeerMessage> {
         if (this.#current === link) this.#streams.drained();
       },
     });
-    void this.#askClock(link, null);
+    link.step({ type: 'started', clock });
   }
 
   /** Runs in the socket's turn: frames of streams go straight to their actors. */
@@ -196,34 +211,18 @@ class PeerConnection implements Actor<PeerMessage> {
     }
   }
 
-  #onFrame(id: number, frame: ControlFrame): void {
+  async #onFrame(id: number, frame: ControlFrame): Promise<void> {
     const link = this.#links.get(id);
     if (!link) return;
-    if (frame.kind === 'Hello' || frame.kind === 'Welcome') {
-      void this.#askClock(link, frame);
-      return;
-    }
     link.step({ type: 'frame', frame, clock: link.clock });
+    if (this.#justOpened === link) await this.#onOpened(link);
     if (link !== this.#current) return;
-    if (frame.kind === 'Subscribe') this.#streams.serve(frame, link.link);
+    if (frame.kind === 'Subscribe') await this.#streams.serve(frame, link.link);
     else if (frame.kind === 'Gossip') this.#gossip(frame.databases);
   }
 
-  /** Greetings carry the hybrid clock of the `system` database, which lives in its router. */
-  async #askClock(link: PeerLink, frame: ControlFrame | null): Promise<void> {
-    const clock = await this.#streams.clock();
-    this.#context.self.send({ type: 'greeting.ready', link: link.id, frame, clock }, 'control');
-  }
-
-  #greet(message: Extract<PeerMessage, { type: 'greeting.ready' }>): void {
-    const link = this.#links.get(message.link);
-    if (!link) return;
-    link.clock = message.clock;
-    if (message.frame === null) link.step({ type: 'started', clock: message.clock });
-    else link.step({ type: 'frame', frame: message.frame, clock: message.clock });
-  }
-
-  #onOpened(link: PeerLink): void {
+  async #onOpened(link: PeerLink): Promise<void> {
+    this.#justOpened = null;
     const older = this.#current;
     if (older) {
       const own = this.#parts.resources.config.node.name;
@@ -236,6 +235,7 @@ class PeerConnection implements Actor<PeerMessage> {
     this.#nextTryMs = null;
     this.#context.cancelTimer('dial');
     link.connection.acceptFrames(this.#parts.resources.config.replication.maxPayloadBytes);
+    await this.#streams.stop();
     this.#streams.start(link.link, this.#databases);
     this.#gossip(link.peerDatabases);
     this.#parts.resources.log.info({ peer: this.#parts.name }, 'connected');

@@ -48,8 +48,11 @@ interface Running {
 }
 
 const launchNode: LaunchNode = async (config) => {
-  const { startNode } = await import('../../index.js');
-  return startNode(config);
+  const { startCore } = await import('../../actors/startNode.js');
+  return startCore(config, {
+    passwordGenerated: (username, password) =>
+      process.stdout.write(`first user ${username}, password ${password} (shown once)\n`),
+  });
 };
 
 const open = async (command: StartCommand, launch: LaunchNode): Promise<Running> => {
