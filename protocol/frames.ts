@@ -156,7 +156,7 @@ export const decodeControl = (bytes: Buffer): ControlFrame => {
   const problems = checks[kind](content);
   if (problems.length > 0)
     throw new SkeinError('MALFORMED', `${kind} frame: ${problems.join('. ')}`);
-  return { kind, ...(content as object) } as ControlFrame;
+  return { ...(content as object), kind } as ControlFrame;
 };
 
 const controlKinds = new Map<number, ControlKind>(

@@ -38,14 +38,14 @@ interface Admin {
 /** Resolves when every node has ended after Ctrl-C or SIGTERM. */
 export const runDev = async (command: DevCommand): Promise<ExitCode> => {
   const directory = await openDirectory(command.path);
-  const nodes = planNodes({
-    count: command.nodes,
-    directory: directory.path,
-    memory: command.memory === true,
-    ports: command.ports ?? DEV_PORTS,
-  });
-  await Promise.all(nodes.map(writeConfig));
   try {
+    const nodes = planNodes({
+      count: command.nodes,
+      directory: directory.path,
+      memory: command.memory === true,
+      ports: command.ports ?? DEV_PORTS,
+    });
+    await Promise.all(nodes.map(writeConfig));
     await runCluster(nodes, command);
   } finally {
     await directory.remove();

@@ -15,6 +15,8 @@ const RESTART_MS_MAX = 30_000;
 /** After a node's own stop deadline, it is killed. */
 const KILL_AFTER_MS = limits.stopMsMax + 2_000;
 
+const INTERNAL: readonly string[] = ['--quiet', '--stop-with-parent'];
+
 export interface ChildCommand {
   readonly name: string;
   /** Arguments of this Node.js, the script first. */
@@ -138,7 +140,8 @@ const forwardLines = (stream: Readable | null, say: (line: string) => void): voi
   }
 };
 
+/** As a person would type it: with the greeting, and without a parent to wait for. */
 const commandLine = (command: ChildCommand): string =>
-  ['node', ...command.arguments.filter((argument) => argument !== '--stop-with-parent')]
+  ['node', ...command.arguments.filter((argument) => !INTERNAL.includes(argument))]
     .map((argument) => (/[^\w./:=-]/.test(argument) ? `'${argument}'` : argument))
     .join(' ');

@@ -4,8 +4,10 @@
  */
 import type { NodeHandle } from '../../actors/node.js';
 import type { Config } from '../../config/types.js';
+import { messageOf } from '../../protocol/errors.js';
 import { limits } from '../../protocol/limits.js';
 import type { OpenDoors } from '../doors.js';
+import { printable } from '../treeText.js';
 import { EXIT, type ExitCode } from './exitCodes.js';
 import { awaitStop } from './signals.js';
 
@@ -52,7 +54,14 @@ const launchNode: LaunchNode = async (config) => {
   return startCore(config, {
     passwordGenerated: (username, password) =>
       process.stdout.write(`first user ${username}, password ${password} (shown once)\n`),
+    failed: endWithFailure,
   });
+};
+
+/** Nothing in this process can mend a tree that has failed; whoever started the process can start it again. */
+const endWithFailure = (error: Error): void => {
+  process.stderr.write(`skein: the node has failed: ${printable(messageOf(error))}\n`);
+  process.exit(EXIT.failed);
 };
 
 const open = async (command: StartCommand, launch: LaunchNode): Promise<Running> => {

@@ -3,7 +3,13 @@
  * answered some time after that. A killed process loses what was not yet applied; a power loss also what was not
  * flushed. Made by simulatedNode.ts; the oracle looks on through `applied`.
  */
-import { AbstractChainedBatch, AbstractIterator, AbstractLevel, AbstractSnapshot } from 'abstract-level';
+import {
+  AbstractChainedBatch,
+  AbstractIterator,
+  AbstractLevel,
+  AbstractSnapshot,
+  type AbstractIteratorOptions,
+} from 'abstract-level';
 import type { Level } from '../../storage/level.js';
 import type { SeededRandom, SimulatedTime } from './simulatedTime.js';
 
@@ -177,11 +183,14 @@ const afterKey = (content: Content, key: Buffer): number => {
   return content.keys[place]?.equals(key) === true ? place + 1 : place;
 };
 
-class Snapshot extends AbstractSnapshot {
+/** The types of abstract-level leave out what only implementations use. */
+const BaseSnapshot = AbstractSnapshot as unknown as new (options: object) => AbstractSnapshot;
+
+class Snapshot extends BaseSnapshot {
   readonly content: Content;
 
   constructor(content: Content, options: object) {
-    super(options as ConstructorParameters<typeof AbstractSnapshot>[0]);
+    super(options);
     this.content = content;
   }
 }
@@ -193,7 +202,7 @@ class SimulatedLevel extends AbstractLevel<Buffer, Buffer, Buffer> {
 
   constructor(disk: SimulatedDisk, process: SimulatedProcess) {
     super(
-      { encodings: { buffer: true }, explicitSnapshots: true, getSync: true, has: true },
+      { encodings: { buffer: true }, explicitSnapshots: true, has: true, ...{ getSync: true } },
       { keyEncoding: 'buffer', valueEncoding: 'buffer' },
     );
     this.disk = disk;
@@ -285,7 +294,7 @@ class EntryIterator extends AbstractIterator<SimulatedLevel, Buffer, Buffer> {
   #to: number;
 
   constructor(level: SimulatedLevel, options: Range, content: Content) {
-    super(level, options as ConstructorParameters<typeof AbstractIterator>[1]);
+    super(level, options as AbstractIteratorOptions<Buffer, Buffer>);
     const { from, to } = placesOf(content, options);
     this.#content = content;
     this.#reverse = options.reverse === true;

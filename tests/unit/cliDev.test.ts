@@ -71,6 +71,14 @@ for (const count of [0, -1, 254, 1.5, Number.NaN]) {
   });
 }
 
+test('refused node counts leave no directory behind', async (t) => {
+  const temporary = await mkdtemp(join(tmpdir(), 'skein-cli-dev-'));
+  t.teardown(() => rm(temporary, { recursive: true, force: true }));
+  const { ended } = startCli(['dev', '--nodes', '254'], { environment: { TMPDIR: temporary } });
+  t.is((await ended).code, 2);
+  t.deepEqual(await readdir(temporary), []);
+});
+
 /** A port that is free on the addresses used here; nothing else in a test run listens on them. */
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -94,8 +102,15 @@ const startDev = async (
   environment: Record<string, string> = {},
 ): Promise<CliRun> => {
   const whole = { nodes: 3, ports: await freePorts(), script: support('fakeStart'), ...command };
-  const run = startCli([JSON.stringify(whole)], { file: support('fakeDev'), environment });
-  t.teardown(() => run.child.kill('SIGKILL'));
+  const temporary = await mkdtemp(join(tmpdir(), 'skein-cli-dev-'));
+  const run = startCli([JSON.stringify(whole)], {
+    file: support('fakeDev'),
+    environment: { TMPDIR: temporary, ...environment },
+  });
+  t.teardown(async () => {
+    run.child.kill('SIGKILL');
+    await rm(temporary, { recursive: true, force: true });
+  });
   return run;
 };
 
@@ -135,7 +150,7 @@ test.serial('a cluster gets ready, a killed node comes back, Ctrl-C ends everyth
   process.kill(pids.get('127.0.0.3') ?? 0, 'SIGKILL');
   await says(
     run,
-    /^127\.0\.0\.3 \(pid \d+\) ended: SIGKILL; starting it again in 1 s\. By hand: node .*fakeStart\.js start --config .*127\.0\.0\.3\/skein\.yaml/m,
+    /^127\.0\.0\.3 \(pid \d+\) ended: SIGKILL; starting it again in 1 s\. By hand: node .*fakeStart\.js start --config .*127\.0\.0\.3\/skein\.yaml$/m,
   );
   const again = await says(run, /^127\.0\.0\.3 started again, pid (\d+)$/m);
   const secondPid = Number(again[1]);

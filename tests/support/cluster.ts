@@ -1,0 +1,299 @@
+/**
+ * Clusters of real node processes on 127.0.0.2 and the addresses after it: started, killed, started again and
+ * stopped as an operator would. Called by the cluster and system tests and scripts/killLoop.ts. Ends only
+ * processes it started itself, and removes their directories.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { ConfigInput } from '../../config/types.js';
+import { OperationsClient } from './clusterClient.js';
+import { CLI_FILE } from './runCli.js';
+import { waitUntil } from './waitUntil.js';
+
+export interface ClusterOptions {
+  readonly nodes: number;
+  /** Laid over the configuration of every node, section by section. */
+  readonly config?: ConfigInput;
+  /** Nodes that are configured, and known to the others, but not started. */
+  readonly asleep?: readonly number[];
+}
+
+export interface Ports {
+  readonly replication: number;
+  readonly operationsApi: number;
+  readonly debug: number;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly afterMs: number;
+}
+
+const ADMIN = { username: 'admin', password: 'a password for tests' };
+const READY_MS_MAX = 30_000;
+const STOP_MS_MAX = 15_000;
+
+/** Resolves when every node is ready and connected with every other that was started. */
+export const startCluster = async (options: ClusterOptions): Promise<Cluster> => {
+  const directory = await mkdtemp(join(tmpdir(), 'skein-cluster-'));
+  const names = Array.from({ length: options.nodes }, (_, index) => `127.0.0.${index + 2}`);
+  const ports = await freePorts(names);
+  const nodes = names.map(
+    (name) =>
+      new ClusterNode({
+        name,
+        ports,
+        directory,
+        config: configOf({ name, names, ports, directory, more: options.config ?? {} }),
+      }),
+  );
+  const cluster = new Cluster(nodes, directory);
+  try {
+    const awake = nodes.filter((_, index) => !options.asleep?.includes(index));
+    await Promise.all(awake.map((node) => node.start()));
+    await cluster.connected();
+    return cluster;
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
+};
+
+export class Cluster {
+  readonly nodes: readonly ClusterNode[];
+  readonly #directory: string;
+
+  constructor(nodes: readonly ClusterNode[], directory: string) {
+    this.nodes = nodes;
+    this.#directory = directory;
+  }
+
+  get running(): readonly ClusterNode[] {
+    return this.nodes.filter((node) => node.isRunning);
+  }
+
+  node(index: number): ClusterNode {
+    const node = this.nodes[index];
+    if (!node) throw new Error(`The cluster has no node ${index}`);
+    return node;
+  }
+
+  /** Resolves when every running node is ready and connected with every other. */
+  async connected(msMax = READY_MS_MAX): Promise<void> {
+    await waitUntil(
+      'all running nodes to be connected',
+      async () => {
+        const wanted = this.running.length - 1;
+        const counts = await Promise.all(this.running.map((node) => node.connectedPeers()));
+        return counts.every((count) => count >= wanted);
+      },
+      msMax,
+    );
+  }
+
+  /** Kills what still runs and removes all data. */
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.kill()));
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** One node, in one life after the other. */
+export class ClusterNode {
+  readonly name: string;
+  readonly ports: Ports;
+  readonly client: OperationsClient;
+  readonly configFile: string;
+  readonly rootPath: string;
+  readonly #config: ConfigInput;
+  #child: ChildProcess | null = null;
+  #ended: Promise<Ended> = Promise.resolve({ code: null, signal: null, afterMs: 0 });
+
+  constructor(parts: { name: string; ports: Ports; directory: string; config: ConfigInput }) {
+    this.name = parts.name;
+    this.ports = parts.ports;
+    this.rootPath = join(parts.directory, parts.name);
+    this.configFile = join(parts.directory, `${parts.name}.yaml`);
+    this.#config = parts.config;
+    this.client = new OperationsClient({
+      host: parts.name,
+      port: parts.ports.operationsApi,
+      debugPort: parts.ports.debug,
+      ...ADMIN,
+    });
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== null;
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.name} is not running`);
+    return pid;
+  }
+
+  get replicationUrl(): string {
+    return `ws://${this.name}:${this.ports.replication}`;
+  }
+
+  /** Resolves when the process that runs now has ended. */
+  get ended(): Promise<Ended> {
+    return this.#ended;
+  }
+
+  /** Resolves when the node is ready to be asked. */
+  async start(): Promise<void> {
+    await this.launch();
+    await this.ready();
+  }
+
+  /** Begins a new process and waits for nothing. */
+  async launch(): Promise<void> {
+    if (this.#child) throw new Error(`${this.name} is running already`);
+    await mkdir(this.rootPath, { recursive: true });
+    await writeFile(this.configFile, stringify(this.#config));
+    const log = openSync(this.#logFile, 'a');
+    const startedAt = performance.now();
+    const child = spawn(
+      process.execPath,
+      [CLI_FILE, 'start', '--config', this.configFile, '--stop-with-parent'],
+      { env: environmentOf(process.env), stdio: ['ignore', log, log, 'ipc'] },
+    );
+    closeSync(log);
+    this.#child = child;
+    this.#ended = new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code, signal) => {
+        if (this.#child === child) this.#child = null;
+        resolve({ code, signal, afterMs: performance.now() - startedAt });
+      });
+    });
+  }
+
+  async ready(msMax = READY_MS_MAX): Promise<void> {
+    await waitUntil(
+      `${this.name} to be ready`,
+      async () => {
+        if (!this.#child) throw new Error(`${this.name} ended:\n${await this.logTail()}`);
+        return this.client.isReady();
+      },
+      msMax,
+    );
+  }
+
+  /** kill -9; resolves when the process is gone. Nothing happens when it does not run. */
+  async kill(): Promise<void> {
+    if (!this.#child) return;
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+    this.client.disconnect();
+  }
+
+  /** SIGTERM; how the process ended and how long that took. Killed when it outlives the deadline. */
+  async stop(): Promise<Ended> {
+    const child = this.#child;
+    if (!child) throw new Error(`${this.name} is not running`);
+    const askedAt = performance.now();
+    child.kill('SIGTERM');
+    const deadline = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
+    const ended = await this.#ended;
+    clearTimeout(deadline);
+    this.client.disconnect();
+    return { ...ended, afterMs: performance.now() - askedAt };
+  }
+
+  /** Takes the whole disk away from a node that does not run. */
+  async wipe(): Promise<void> {
+    if (this.#child) throw new Error(`${this.name} is running`);
+    await rm(this.rootPath, { recursive: true, force: true });
+  }
+
+  /** Peers it is connected to, in every database exchanged with them. */
+  async connectedPeers(): Promise<number> {
+    const status = (await this.client.send({ operation: 'cluster_status' })) as {
+      connections: { database_sockets: { connected: boolean }[] }[];
+    };
+    return status.connections.filter(
+      ({ database_sockets: sockets }) =>
+        sockets.length > 0 && sockets.every(({ connected }) => connected),
+    ).length;
+  }
+
+  /** What the node logged, over all its lives. */
+  log(): Promise<string> {
+    return readFile(this.#logFile, 'utf8');
+  }
+
+  async logTail(lines = 20): Promise<string> {
+    return (await this.log()).split('\n').slice(-lines).join('\n');
+  }
+
+  get #logFile(): string {
+    return `${this.configFile}.log`;
+  }
+}
+
+const configOf = (place: {
+  name: string;
+  names: readonly string[];
+  ports: Ports;
+  directory: string;
+  more: ConfigInput;
+}): ConfigInput => {
+  const { name, names, ports, directory, more } = place;
+  const others = names.filter((other) => other !== name);
+  return {
+    ...more,
+    rootPath: join(directory, name),
+    replication: {
+      hostname: name,
+      port: ports.replication,
+      securePort: null,
+      routes: others.map((other) => `ws://${other}:${ports.replication}`),
+      ...more.replication,
+    },
+    operationsApi: { network: { port: ports.operationsApi } },
+    debug: { port: ports.debug, allowCrash: true },
+    authentication: { adminUsername: ADMIN.username, adminPassword: ADMIN.password },
+  };
+};
+
+/** Settings meant for one node must not reach all of them. */
+const environmentOf = (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
+  PATH: environment['PATH'],
+  HOME: environment['HOME'],
+  NODE_OPTIONS: environment['NODE_OPTIONS'],
+  NODE_V8_COVERAGE: environment['NODE_V8_COVERAGE'],
+});
+
+/** Below the range from which the system takes ports for outgoing connections, so that a restarted node finds its own. */
+const PORTS = { first: 10_000, count: 20_000 };
+
+/** Three ports that are free on all of these addresses; other processes look from another place on. */
+const freePorts = async (hosts: readonly string[]): Promise<Ports> => {
+  for (let tried = 0; tried < 1_000; tried++) {
+    const first = PORTS.first + ((process.pid * 37 + portsGiven++ * 3) % PORTS.count);
+    const ports = { replication: first, operationsApi: first + 1, debug: first + 2 };
+    const free = await Promise.all(
+      hosts.flatMap((host) => Object.values(ports).map((port: number) => isFree(host, port))),
+    );
+    if (free.every(Boolean)) return ports;
+  }
+  throw new Error('No three free ports were found');
+};
+
+let portsGiven = 0;
+
+const isFree = (host: string, port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, host, () => server.close(() => resolve(true)));
+  });

@@ -1,0 +1,298 @@
+/**
+ * Looks at one simulated disk after each batch and throws when it breaks a promise: sequences contiguous, the vector
+ * never ahead of the rows nor behind them, transactions whole, no version of a row going back, indexes in step.
+ * Reads bytes, never the store's memory. Used by simulatedCluster.ts.
+ */
+import { decode } from '../../protocol/codec.js';
+import { compareStamps } from '../../protocol/clock.js';
+import type { OriginId } from '../../protocol/ids.js';
+import { encodeIndexValue } from '../../protocol/orderedKey.js';
+import { newestStamp, recordOf, type Row } from '../../protocol/row.js';
+import {
+  indexKey,
+  metaKey,
+  numberOf,
+  PREFIX,
+  primaryKeyOf,
+  readSafeInteger,
+  rowKey,
+} from '../../storage/keys.js';
+import { decodeRow, type OriginNumbers } from '../../storage/rowFormat.js';
+import { rowName, textOf, valuesOf, type History, type Values } from './simulatedHistory.js';
+import { placeOf, valueAt, type Content, type SimulatedDisk, type Write } from './simulatedLevel.js';
+
+const COPY_NOTE = metaKey('copy');
+
+interface IndexedAttribute {
+  readonly name: string;
+  readonly index: 'none' | 'building' | 'ready';
+}
+
+export class NodeWatch {
+  readonly name: string;
+  readonly disk: SimulatedDisk;
+  /** Positions on the disk. */
+  readonly vector = new Map<OriginId, number>();
+  /** Rows may be ahead of the vector until it has reached this: what copies began from. */
+  readonly mustReach = new Map<OriginId, number>();
+  copies = 0;
+  isCopying = false;
+  readonly #history: History;
+  readonly #origins = new Map<number, OriginId>();
+  readonly #tables = new Map<number, string>();
+  readonly #attributes = new Map<number, Map<number, IndexedAttribute>>();
+  #wasExact = true;
+
+  constructor(name: string, disk: SimulatedDisk, history: History) {
+    this.name = name;
+    this.disk = disk;
+    this.#history = history;
+    disk.applied = (writes, before) => this.#onBatch(writes, before);
+  }
+
+  readonly covers = (origin: OriginId, sequence: number): boolean =>
+    (this.vector.get(origin) ?? 0) >= sequence;
+
+  /** Whether the rows are those of the vector, no more and no less: not during a copy. */
+  get isExact(): boolean {
+    if (this.isCopying) return false;
+    for (const [origin, sequence] of this.mustReach)
+      if (!this.covers(origin, sequence)) return false;
+    return true;
+  }
+
+  /** The disk lost something, or all: what remains has to hold together too. */
+  reload(): void {
+    for (const map of [this.#origins, this.#tables, this.#attributes, this.vector]) map.clear();
+    this.mustReach.clear();
+    this.isCopying = false;
+    const { keys, values } = this.disk.content;
+    this.#learnAll(keys.map((key, place) => ({ key, value: values[place] })));
+    this.#wasExact = true;
+    this.checkAll();
+  }
+
+  /** Every row equals the fold of what the vector covers. */
+  checkAll(): void {
+    for (const row of this.#history.rows) this.#checkRow(row);
+    for (const number of this.#tables.keys()) this.#checkIndexes(number);
+  }
+
+  /** Throws when a position is told that is not on the disk. */
+  checkTold(what: string, positions: readonly { origin: OriginId; sequence: number }[]): void {
+    for (const { origin, sequence } of positions)
+      if (!this.covers(origin, sequence))
+        this.#fail(`${what} tells of ${origin} ${sequence}, which is not on the disk`);
+  }
+
+  /** All rows with their whole state, as text, to be compared with those of other nodes. */
+  state(): Map<string, string> {
+    const state = new Map<string, string>();
+    const { keys, values } = this.disk.content;
+    for (const [place, key] of keys.entries()) {
+      if (key[0] !== PREFIX.row) continue;
+      const row = this.#decode(values[place]);
+      if (row) state.set(this.#rowNameOf(key), stateText(row));
+    }
+    return state;
+  }
+
+  /** The visible record on the disk. */
+  recordAt(row: string): Values | undefined {
+    const found = this.#rowAt(row);
+    const body = found && recordOf(found);
+    return body && valuesOf(body);
+  }
+
+  #onBatch(writes: readonly Write[], before: Content): void {
+    const positionsBefore = new Map(this.vector);
+    this.#learnAll(writes);
+    const entries = writes.flatMap(({ key, value }) =>
+      key[0] === PREFIX.log && value ? [this.#history.add(this.#originOf(numberOf(key)), value)] : [],
+    );
+    this.#checkPositions(positionsBefore, entries, writes);
+    const touched = new Set<string>(entries.flatMap(({ changes }) => changes.map(({ row }) => row)));
+    const tables = new Set<number>();
+    for (const { key, value } of writes) {
+      if (key[0] === PREFIX.index) tables.add(numberOf(key));
+      if (key[0] !== PREFIX.row) continue;
+      tables.add(numberOf(key));
+      touched.add(this.#rowNameOf(key));
+      this.#checkMonotonic(key, valueAt(before, key), value);
+    }
+    this.#checkRows(touched, entries);
+    for (const number of tables) this.#checkIndexes(number);
+  }
+
+  #checkRows(
+    touched: ReadonlySet<string>,
+    entries: readonly { origin: OriginId; version: number; changes: readonly { row: string }[] }[],
+  ): void {
+    const { isExact } = this;
+    if (isExact && !this.#wasExact) this.checkAll();
+    else if (isExact) for (const row of touched) this.#checkRow(row);
+    else
+      for (const { origin, version, changes } of entries)
+        for (const { row } of changes) {
+          const found = this.#rowAt(row);
+          const stamp = { origin, version } as Parameters<typeof compareStamps>[0];
+          if (!found || compareStamps(newestStamp(found), stamp) < 0)
+            this.#fail(`${row} lacks ${origin} @${version}, which is in the log`);
+        }
+    this.#wasExact = isExact;
+  }
+
+  #checkPositions(
+    before: ReadonlyMap<OriginId, number>,
+    entries: readonly { origin: OriginId; sequence: number }[],
+    writes: readonly Write[],
+  ): void {
+    const copyEnds = writes.some(({ key, value }) => !value && key.equals(COPY_NOTE));
+    const reached = new Map(before);
+    for (const { origin, sequence } of entries) {
+      const last = reached.get(origin) ?? 0;
+      if (sequence !== last + 1 && !copyEnds)
+        this.#fail(`${origin} ${sequence} was stored after ${last}`);
+      reached.set(origin, sequence);
+    }
+    for (const [origin, sequence] of this.vector) {
+      const last = reached.get(origin) ?? 0;
+      if (sequence < last) this.#fail(`the position of ${origin} is ${sequence}, behind ${last}`);
+      if (sequence > last && !copyEnds)
+        this.#fail(`the position of ${origin} is ${sequence}, ahead of its log at ${last}`);
+    }
+    if (copyEnds) this.copies++;
+  }
+
+  #checkMonotonic(key: Buffer, old: Buffer | undefined, now: Buffer | undefined): void {
+    const before = this.#decode(old);
+    const after = this.#decode(now);
+    if (!before) return;
+    if (!after || compareStamps(newestStamp(after), newestStamp(before)) < 0)
+      this.#fail(`${this.#rowNameOf(key)} went back`);
+  }
+
+  #checkRow(row: string): void {
+    const shown = textOf(this.recordAt(row));
+    const expected = textOf(this.#history.fold(row, this.covers));
+    if (shown !== expected) this.#fail(`${row} is ${shown}, expected ${expected}`);
+  }
+
+  /** The index entries of a table are those of its visible records. */
+  #checkIndexes(table: number): void {
+    const { keys, values } = this.disk.content;
+    const expected = new Set<string>();
+    const indexed = [...(this.#attributes.get(table) ?? [])].filter(([, a]) => a.index !== 'none');
+    const first = rowKey(table, EMPTY);
+    if (indexed.length > 0)
+      for (let place = placeOf(this.disk.content, first); ; place++) {
+        const key = keys[place];
+        if (key?.[0] !== PREFIX.row || numberOf(key) !== table) break;
+        const row = this.#decode(values[place]);
+        const body = row && recordOf(row);
+        if (body) addIndexKeys(expected, { table, key, indexed, values: valuesOf(body) });
+      }
+    const low = indexKey({ table, attribute: 0, value: EMPTY, primaryKey: EMPTY });
+    for (let place = placeOf(this.disk.content, low); ; place++) {
+      const key = keys[place];
+      if (key?.[0] !== PREFIX.index || numberOf(key) !== table) break;
+      if (!expected.delete(key.toString('latin1')))
+        this.#fail(`an index entry of ${this.#tables.get(table)} leads to no such row`);
+    }
+    if (expected.size > 0) this.#fail(`an index entry of ${this.#tables.get(table)} is missing`);
+  }
+
+  /** Origins are named anywhere in the batch that needs their numbers. */
+  #learnAll(writes: readonly Write[]): void {
+    for (const write of writes) this.#learn(write);
+    for (const { key, value } of writes)
+      if (key[0] === PREFIX.vector && value)
+        this.vector.set(this.#originOf(numberOf(key)), readSafeInteger(value, 0));
+  }
+
+  #learn({ key, value }: Write): void {
+    if (key.equals(COPY_NOTE)) this.isCopying = value !== undefined;
+    if (!value) return;
+    const number = key.length > 4 ? numberOf(key) : 0;
+    switch (key[0]) {
+      case PREFIX.origin:
+        this.#origins.set(number, value.toString('utf8') as OriginId);
+        return;
+      case PREFIX.table:
+        this.#tables.set(number, (decode(value) as { name: string }).name);
+        return;
+      case PREFIX.attribute: {
+        const attributes = this.#attributes.get(number) ?? new Map<number, IndexedAttribute>();
+        this.#attributes.set(number, attributes);
+        attributes.set(key.readUInt32BE(5), decode(value) as IndexedAttribute);
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  #originOf(number: number): OriginId {
+    const origin = this.#origins.get(number);
+    if (origin === undefined) this.#fail(`no origin has number ${number}`);
+    return origin;
+  }
+
+  #rowAt(row: string): Row | undefined {
+    const [table, key] = row.split(' ');
+    const number = table === '__tables__' ? 0 : this.#numberOfTable(table ?? '');
+    if (number === undefined) return undefined;
+    const storeKey = rowKey(number, Buffer.from(key ?? '', 'hex'));
+    return this.#decode(valueAt(this.disk.content, storeKey));
+  }
+
+  #numberOfTable(name: string): number | undefined {
+    for (const [number, table] of this.#tables) if (table === name) return number;
+    return undefined;
+  }
+
+  #rowNameOf(key: Buffer): string {
+    const number = numberOf(key);
+    const table = number === 0 ? '__tables__' : (this.#tables.get(number) ?? `table ${number}`);
+    return rowName(table, primaryKeyOf(key));
+  }
+
+  #decode(bytes: Buffer | undefined): Row | undefined {
+    return bytes && decodeRow(bytes, this.#numbers);
+  }
+
+  readonly #numbers: OriginNumbers = {
+    originOf: (number) => this.#originOf(number),
+    numberOf: () => this.#fail('the watch writes nothing'),
+  };
+
+  #fail(what: string): never {
+    throw new Error(`${this.name}: ${what}`);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+const addIndexKeys = (
+  expected: Set<string>,
+  row: {
+    table: number;
+    key: Buffer;
+    indexed: readonly (readonly [number, IndexedAttribute])[];
+    values: Values;
+  },
+): void => {
+  const { table, key, indexed, values } = row;
+  for (const [attribute, { name }] of indexed) {
+    const value = encodeIndexValue(values[name]);
+    if (value === undefined || values[name] === undefined) continue;
+    const place = indexKey({ table, attribute, value, primaryKey: primaryKeyOf(key) });
+    expected.add(place.toString('latin1'));
+  }
+};
+
+const stateText = (row: Row): string =>
+  JSON.stringify(row, (_name, value: unknown) => {
+    if (value instanceof Map) return [...(value as Map<string, unknown>)];
+    return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
+  });
