@@ -20,7 +20,6 @@ export const membershipSpec = (parts: {
 });
 
 class Membership implements Actor<MembershipMessage> {
-  readonly #context: ActorContext<MembershipMessage>;
   readonly #resources: NodeResources;
   readonly #peers: ActorRef<PeersMessage>;
 
@@ -28,9 +27,13 @@ class Membership implements Actor<MembershipMessage> {
     context: ActorContext<MembershipMessage>,
     parts: { resources: NodeResources; peers: ActorRef<PeersMessage> },
   ) {
-    this.#context = context;
     this.#resources = parts.resources;
     this.#peers = parts.peers;
+    // Once: a watch outlives the restarts it reports.
+    context.watch(parts.peers as ActorRef<never>, (terminated) => ({
+      type: 'peers.restarted',
+      terminated,
+    }));
     this.#announce();
   }
 
@@ -50,10 +53,6 @@ class Membership implements Actor<MembershipMessage> {
 
   /** Idempotent: peers that are open stay as they are. Said again when `peers` begins a new life. */
   #announce(): void {
-    this.#context.watch(this.#peers as ActorRef<never>, (terminated) => ({
-      type: 'peers.restarted',
-      terminated,
-    }));
     for (const { name, url } of this.#resources.config.replication.routes)
       this.#peers.send({ type: 'peer.open', name, url }, 'control');
   }

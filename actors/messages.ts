@@ -129,6 +129,8 @@ export interface FeedOpening {
 
 export interface LogOpening {
   readonly log: LogReader;
+  /** False once the writer's life is over: then the log must be opened again. The listener is told. */
+  readonly isOpen: () => boolean;
   readonly close: () => void;
 }
 

@@ -265,8 +265,9 @@ export class PeerStreams {
   #watchRouter(database: DatabaseName, router: ActorRef<RouterMessage>): void {
     if (this.#watched.has(database)) return;
     this.#watched.add(database);
-    this.#context.watch(router as ActorRef<never>, () => {
-      this.#watched.delete(database);
+    this.#context.watch(router as ActorRef<never>, ({ reason }) => {
+      // A watch outlives restarts: only a router made anew has to be watched again.
+      if (reason.kind !== 'restarting') this.#watched.delete(database);
       return { type: 'router.ended', database };
     });
   }

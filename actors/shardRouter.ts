@@ -53,6 +53,7 @@ class ShardRouter implements Actor<RouterMessage> {
   readonly #listeners = new Set<() => void>();
   #wasWhole: boolean;
   #isRetrying = false;
+  #isStopped = false;
 
   private constructor(parts: {
     context: ActorContext<RouterMessage>;
@@ -186,12 +187,14 @@ class ShardRouter implements Actor<RouterMessage> {
   }
 
   async stopped(): Promise<void> {
+    this.#isStopped = true;
     try {
       await this.#group.drain();
     } catch (error) {
       this.#group.fail(error instanceof Error ? error : new Error(messageOf(error)));
     } finally {
       await this.#resources.files.close(this.#store);
+      for (const listener of this.#listeners) listener();
     }
   }
 
@@ -350,6 +353,7 @@ class ShardRouter implements Actor<RouterMessage> {
     if (listener) this.#listeners.add(listener);
     message.replyTo.ok({
       log: this.#log,
+      isOpen: () => !this.#isStopped,
       close: () => {
         if (listener) this.#listeners.delete(listener);
       },

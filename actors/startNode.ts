@@ -89,6 +89,10 @@ export class RunningNode implements NodeHandle {
         passwordGenerated: options.passwordGenerated ?? (() => undefined),
       }),
     );
+    // A start that fails is closed at once, and a tree that is being stopped escalates no more.
+    this.system.watch(this.cluster as ActorRef<never>, ({ reason }) => {
+      if (reason.kind !== 'stopped') this.#failure ??= reason.error;
+    });
     this.#logins = new LoginCache({
       ttlMs: config.authentication.cacheTtlMs,
       now: environment.now,

@@ -8,7 +8,7 @@
  * later is answered with `tooOld`.
  */
 import type { CopyPlaceOnWire, OriginPosition, Want } from './frames.js';
-import { nodeOf, type NodeName, type OriginId, type Sequence } from './ids.js';
+import type { NodeName, OriginId, Sequence } from './ids.js';
 import { limits } from './limits.js';
 
 export interface FeedState {
@@ -203,13 +203,15 @@ const onCopyRead = (
   return [next, [{ type: 'sendCopyRows', ended: event.ended }, ...effects]];
 };
 
-/** What the subscriber neither was sent nor wrote itself, and has not been told. */
+/**
+ * What the subscriber was neither sent nor told. Its own logs too: those of an earlier life may have gone from its disk,
+ * and nobody else may know them.
+ */
 const onNoticeTimer = (state: FeedState): [FeedState, FeedEffect[]] => {
   const told = new Map(state.told);
   const positions: OriginPosition[] = [];
   for (const position of state.log.values()) {
     const { origin, sequence } = position;
-    if (nodeOf(origin) === state.subscriber) continue;
     const known = Math.max(told.get(origin) ?? 0, state.wants.get(origin) ?? 0);
     if (sequence <= known) continue;
     told.set(origin, sequence);

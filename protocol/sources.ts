@@ -4,7 +4,7 @@
  *
  * An origin comes from its own node when that is linked and its log reaches back; else from the linked peer that
  * has more of it and whose log reaches back (the one it comes from now, else lowest round trip, then name).
- * A copy is wanted when nothing at all is here and replaying would be long, or when every log that has more begins
+ * A copy is wanted when nothing of other nodes is here and replaying would be long, or when every log that has more begins
  * too late.
  */
 import type { OriginPosition, Want } from './frames.js';
@@ -97,9 +97,10 @@ const needsCopy = (input: SourcesInput): boolean => {
   return [...wantedOrigins(input)].some((origin) => isOutOfReach(input, origin));
 };
 
-/** Nothing, not even of this node itself: the state of an empty disk. */
+/** Nothing that another node wrote: a new disk, perhaps with first writes of its own. */
 const holdsNothing = (input: SourcesInput): boolean => {
-  for (const position of input.vector.values()) if (position.sequence > 0) return false;
+  for (const [origin, position] of input.vector)
+    if (nodeOf(origin) !== input.own && position.sequence > 0) return false;
   return true;
 };
 
@@ -111,16 +112,26 @@ const isLong = (input: SourcesInput, peer: PeerView): boolean => {
 
 /** Somebody has more of it, and every log that has more begins too late. */
 const isOutOfReach = (input: SourcesInput, origin: OriginId): boolean => {
-  const held = input.vector.get(origin)?.sequence ?? 0;
-  const ahead = [...input.peers.values()].filter(
-    (peer) => (peer.positions.get(origin)?.sequence ?? 0) > held,
-  );
+  const ahead = [...input.peers.values()].filter((peer) => isAhead(input, peer, origin));
   return ahead.length > 0 && ahead.every((peer) => peer.tooOld.has(origin));
 };
 
-/** The first linked peer that is itself whole and has something. */
+const isAhead = (input: SourcesInput, peer: PeerView, origin: OriginId): boolean =>
+  (peer.positions.get(origin)?.sequence ?? 0) > (input.vector.get(origin)?.sequence ?? 0);
+
+/**
+ * The first linked peer that is itself whole and has something of what no log reaches, if that is why: one that lacks
+ * it would be copied from again and again. An unfinished copy goes on with any.
+ */
 const copySource = (input: SourcesInput): NodeName | null => {
-  for (const [name, peer] of input.peers)
-    if (peer.whole && !input.noCopyFrom.has(name) && peer.positions.size > 0) return name;
-  return null;
+  const outOfReach = [...wantedOrigins(input)].filter((origin) => isOutOfReach(input, origin));
+  const possible = [...input.peers].filter(
+    ([name, peer]) => peer.whole && !input.noCopyFrom.has(name) && peer.positions.size > 0,
+  );
+  const helpful = possible.filter(([, peer]) =>
+    outOfReach.some((origin) => isAhead(input, peer, origin)),
+  );
+  const chosen =
+    helpful[0] ?? (outOfReach.length === 0 || input.copyUnfinished ? possible[0] : undefined);
+  return chosen?.[0] ?? null;
 };

@@ -184,8 +184,8 @@ export class Store {
       writeAsync: this.options.writeAsync,
       clean,
     };
-    const options = { sync: !this.options.writeAsync } as object;
-    await this.level.put(metaKey('node'), encode(meta), options);
+    // Always flushed: a mark of a clean stop that outlives what was written since would let sequences be used twice.
+    await this.level.put(metaKey('node'), encode(meta), { sync: true } as object);
   }
 }
 

@@ -40,7 +40,10 @@ export interface ChangesOptions {
 
 const READ_BYTES = limits.frameBytesTarget;
 
-/** Throws INVALID_REQUEST for a text that is no cursor, NOT_FOUND when the log no longer reaches back to it. */
+/**
+ * Goes on through restarts of the database's writer. Throws INVALID_REQUEST for a text that is no cursor, NOT_FOUND
+ * when the log no longer reaches back to it, UNAVAILABLE when the database or node stops.
+ */
 export async function* changes<T extends object>(place: {
   table: string;
   ask: AskDatabase;
@@ -48,28 +51,47 @@ export async function* changes<T extends object>(place: {
 }): AsyncGenerator<Change<T>, void, undefined> {
   const { table, ask, options } = place;
   const bell = new Bell(options.signal);
-  const { log, close } = await ask<LogOpening>((replyTo) => ({
-    type: 'log.open',
-    listener: () => bell.ring(),
-    replyTo,
-  }));
-  try {
-    const positions = startPositions(log, options.since ?? 'now');
-    while (!options.signal?.aborted) {
-      let found = false;
-      for (const [origin, { sequence }] of log.vector({ local: true })) {
-        if (sequence <= (positions.get(origin) ?? 0)) continue;
-        for (const entry of await readSome(log, origin, positions)) {
-          found = true;
-          positions.set(origin, readEntryHeader(entry).sequence);
-          yield* changesOf<T>({ table, origin, entry, positions });
-          if (options.signal?.aborted) return;
-        }
-      }
-      if (!found) await bell.wait();
+  let positions: Map<OriginId, number> | null = null;
+  while (!options.signal?.aborted) {
+    const opening = await ask<LogOpening>((replyTo) => ({
+      type: 'log.open',
+      listener: () => bell.ring(),
+      replyTo,
+    }));
+    try {
+      positions ??= startPositions(opening.log, options.since ?? 'now');
+      yield* changesIn<T>({ table, opening, positions, bell, signal: options.signal });
+    } catch (error) {
+      // A store that is being closed under a reader refuses in many ways; the next opening says how things are.
+      if (opening.isOpen()) throw error;
+    } finally {
+      opening.close();
     }
-  } finally {
-    close();
+  }
+}
+
+/** Until the log's writer ends its life or the signal ends the iteration. */
+async function* changesIn<T extends object>(place: {
+  table: string;
+  opening: LogOpening;
+  positions: Map<OriginId, number>;
+  bell: Bell;
+  signal: AbortSignal | undefined;
+}): AsyncGenerator<Change<T>, void, undefined> {
+  const { table, opening, positions, bell, signal } = place;
+  const { log } = opening;
+  while (!signal?.aborted && opening.isOpen()) {
+    let found = false;
+    for (const [origin, { sequence }] of log.vector({ local: true })) {
+      if (sequence <= (positions.get(origin) ?? 0)) continue;
+      for (const entry of await readSome(log, origin, positions)) {
+        found = true;
+        positions.set(origin, readEntryHeader(entry).sequence);
+        yield* changesOf<T>({ table, origin, entry, positions });
+        if (signal?.aborted) return;
+      }
+    }
+    if (!found) await bell.wait();
   }
 }
 

@@ -129,20 +129,17 @@ const wroteAny = ({ results }: Accepted): boolean =>
 const queryOf = (place: { database: string; name: string; options: QueryOptions }): SearchQuery => {
   const { database, name, options } = place;
   const { conditions = [], ...rest } = options;
-  if (conditions.length === 0) return { operator: 'and', conditions: [], ...windowOf(options) };
   const operation = validateOperation({
     operation: 'search_by_conditions',
     database,
     table: name,
-    conditions,
+    conditions: conditions.length === 0 ? ANY : conditions,
     ...rest,
   });
   if (operation.operation !== 'search_by_conditions') throw new Error('Not a search');
-  return conditionsQuery(operation);
+  const query = conditionsQuery(operation);
+  return conditions.length === 0 ? { ...query, conditions: [] } : query;
 };
 
-const windowOf = ({ limit, offset, sort }: QueryOptions): Partial<SearchQuery> => ({
-  ...(limit !== undefined && { limit }),
-  ...(offset !== undefined && { offset }),
-  ...(sort !== undefined && { sort }),
-});
+/** The operation must have a condition; this one only goes through its checks with the rest. */
+const ANY: readonly Condition[] = [{ attribute: 'any', comparator: 'equals', value: 0 }];

@@ -57,9 +57,9 @@ export const crashedOn = (path: string, during: string, error: Error): SkeinErro
     cause: error,
   });
 
-/** Rejects a question that was refused, or dropped unhandled. */
-export const isStopped = (path: string): SkeinError =>
-  new SkeinError('UNAVAILABLE', `${path} is stopped`);
+/** Rejects a question that was refused, or dropped unhandled; `cause` is what ended the actor, if it is known. */
+export const isStopped = (path: string, cause?: Error): SkeinError =>
+  new SkeinError('UNAVAILABLE', `${path} is stopped`, { cause });
 
 /** Rejects a question an actor took and did not answer in its life. */
 export const endedWithoutAnswer = (path: string, cause: Error | undefined): SkeinError =>

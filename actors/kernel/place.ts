@@ -286,7 +286,7 @@ class Place implements Child, Home, Stage {
   async #endWithLife(life: Life, reason: StopReason): Promise<void> {
     const ended = this.#endLife(life, reason);
     // After the life is closed: dead letters have listeners, who must find the end under way.
-    this.#refuseMail();
+    this.#refuseMail(reason.kind === 'stopped' ? undefined : reason.error);
     await ended;
     this.#endPlace(reason);
   }
@@ -354,10 +354,10 @@ class Place implements Child, Home, Stage {
   }
 
   /** What waits will never be handled. */
-  #refuseMail(): void {
+  #refuseMail(cause?: Error): void {
     this.#takesMail = false;
     for (let left = this.mailbox.shift(); left !== undefined; left = this.mailbox.shift()) {
-      left.ask?.reject(isStopped(this.path));
+      left.ask?.reject(isStopped(this.path, cause));
       this.journal.deadLetter(this.path, left.message, 'dead');
     }
   }

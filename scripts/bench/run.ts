@@ -26,7 +26,7 @@ const { values } = parseArgs({
 });
 const records = Number(values.records);
 const rounds = Number(values.rounds);
-const only = values.only.split(',').filter(Boolean);
+const only = values.only.split(';').filter(Boolean);
 
 interface Figure {
   readonly name: string;
@@ -59,7 +59,7 @@ const measureAll = async (measures: readonly (readonly [string, Measure])[]) => 
 };
 
 const figures = async (writeAsync: boolean): Promise<Figure[]> => {
-  const mode = writeAsync ? 'no fsync' : 'fsync';
+  const mode = writeAsync ? 'writeAsync' : 'fsync';
   const sync = !writeAsync;
   const bare = `bare pipeline, ${mode}`;
   const ready = `bare pipeline, ready-made bytes, ${mode}`;

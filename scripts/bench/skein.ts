@@ -157,7 +157,10 @@ class SkeinProcess {
 
   constructor() {
     const program = fileURLToPath(new URL('./skeinProcess.js', import.meta.url));
-    this.#child = fork(program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#child = fork(program, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      execArgv: (process.env.SKEIN_BENCH_NODE_ARGUMENTS ?? '').split(' ').filter(Boolean),
+    });
     this.#child.on('message', (report: SkeinReport) => this.#waiting.shift()?.(report));
     this.#child.on('exit', (code, signal) => {
       for (const waiting of this.#waiting)

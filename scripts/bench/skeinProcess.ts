@@ -5,7 +5,7 @@
 import { startNode, type Node } from '../../index.js';
 import type { ActorRef } from '../../actors/kernel/types.js';
 import type { DatabaseStatus, RouterMessage } from '../../actors/messages.js';
-import { openDoors } from '../../server/doors.js';
+import { openDoors, type OpenDoors } from '../../server/doors.js';
 import { benchDocuments } from './bareRecords.js';
 import type { SkeinOrder, SkeinReport } from './skeinMessages.js';
 
@@ -13,6 +13,7 @@ import type { SkeinOrder, SkeinReport } from './skeinMessages.js';
 const IN_FLIGHT = 4;
 
 let node: Node | null = null;
+let doors: OpenDoors | null = null;
 
 process.on('message', (order: SkeinOrder) => {
   carryOut(order).then(
@@ -40,6 +41,7 @@ const carryOut = async (order: SkeinOrder): Promise<SkeinReport> => {
     case 'usage':
       return usage(order.forMs);
     case 'stop':
+      await doors?.close();
       await node?.close();
       setImmediate(() => process.disconnect());
       return { type: 'stopped' };
@@ -66,7 +68,7 @@ const start = async (order: Extract<SkeinOrder, { type: 'start' }>): Promise<Ske
       authentication: { authorizeLocal: true },
     }),
   });
-  if (order.operationsPort !== undefined) await openDoors(node);
+  if (order.operationsPort !== undefined) doors = await openDoors(node);
   return { type: 'started' };
 };
 

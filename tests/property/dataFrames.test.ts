@@ -30,23 +30,29 @@ const stamp = fc.record({ version: fc.maxSafeNat().map(version), origin: someOri
 const row: fc.Arbitrary<Row> = fc.oneof(
   fc.record({ kind: fc.constant('whole' as const), stamp, body: bytes }, plain),
   fc.record({ kind: fc.constant('deleted' as const), stamp }, plain),
-  fc.record({
-    kind: fc.constant('patched' as const),
-    floor: fc.option(stamp),
-    alive: stamp,
-    dead: fc.option(stamp),
-    registers: fc
-      .array(fc.tuple(text, fc.record({ stamp, value: bytes }, plain)), { maxLength: 4 })
-      .map((entries) => new Map(entries)),
-  }, plain),
+  fc.record(
+    {
+      kind: fc.constant('patched' as const),
+      floor: fc.option(stamp),
+      alive: stamp,
+      dead: fc.option(stamp),
+      registers: fc
+        .array(fc.tuple(text, fc.record({ stamp, value: bytes }, plain)), { maxLength: 4 })
+        .map((entries) => new Map(entries)),
+    },
+    plain,
+  ),
 );
 const rows: fc.Arbitrary<SentRow[]> = fc.array(
-  fc.record({
-    table: text.map(tableName),
-    generation: fc.maxSafeNat().map(tableGeneration),
-    key: bytes,
-    row,
-  }, plain),
+  fc.record(
+    {
+      table: text.map(tableName),
+      generation: fc.maxSafeNat().map(tableGeneration),
+      key: bytes,
+      row,
+    },
+    plain,
+  ),
   { maxLength: 6 },
 );
 const entries = fc.array(
@@ -74,12 +80,15 @@ test('any entries and rows come back from their frame, with its stream', (t) => 
 });
 
 test('any part comes back from its frame', (t) => {
-  const part = fc.record({
-    origin: someOrigin,
-    totalBytes: fc.nat(limits.transactionBytesMax),
-    offset: fc.maxSafeNat(),
-    bytes,
-  }, plain);
+  const part = fc.record(
+    {
+      origin: someOrigin,
+      totalBytes: fc.nat(limits.transactionBytesMax),
+      offset: fc.maxSafeNat(),
+      bytes,
+    },
+    plain,
+  );
   fc.assert(
     fc.property(stream, part, (number, given) =>
       isDeepStrictEqual(decodeEntryPart(encodeEntryPart(number, given)), given),

@@ -20,17 +20,23 @@ const bytes = fc.uint8Array({ maxLength: 40 }).map((one) => Buffer.from(one));
 const text = fc.string({ unit: 'grapheme', maxLength: 20 });
 const change: fc.Arbitrary<RowChange> = fc.oneof(
   fc.record({ type: fc.constant('put' as const), body: bytes }, plain),
-  fc.record({
-    type: fc.constant('patch' as const),
-    attributes: fc.array(fc.record({ name: text, value: bytes }, plain), { maxLength: 4 }),
-  }, plain),
+  fc.record(
+    {
+      type: fc.constant('patch' as const),
+      attributes: fc.array(fc.record({ name: text, value: bytes }, plain), { maxLength: 4 }),
+    },
+    plain,
+  ),
   fc.record({ type: fc.constant('delete' as const) }, plain),
 );
-const table = fc.record({
-  table: text.map(tableName),
-  generation: fc.maxSafeNat().map(tableGeneration),
-  changes: fc.array(fc.record({ key: bytes, change }, plain), { maxLength: 4 }),
-}, plain);
+const table = fc.record(
+  {
+    table: text.map(tableName),
+    generation: fc.maxSafeNat().map(tableGeneration),
+    changes: fc.array(fc.record({ key: bytes, change }, plain), { maxLength: 4 }),
+  },
+  plain,
+);
 const content: fc.Arbitrary<EntryContent> = fc.record({
   origin: text.map((node) => origin(node)),
   sequence: fc.maxSafeNat().map(sequence),

@@ -194,7 +194,9 @@ const logOf = (id: OriginId, codes: readonly number[]): SentEntry[] => {
     const changes = KEYS.flatMap((key, place) => {
       const bits = (code >> (1 + place * 8)) & 255;
       if ((bits & 3) === 3) return [];
-      const { change } = operationOf((bits & 3) * 32 + ((bits >> 2) & 7) * 128 + (code & 15) * 1024);
+      const { change } = operationOf(
+        (bits & 3) * 32 + ((bits >> 2) & 7) * 128 + (code & 15) * 1024,
+      );
       return [{ key, change }];
     });
     const tables = TABLES.map(({ name }) => ({

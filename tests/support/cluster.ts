@@ -78,6 +78,11 @@ export class Cluster {
     return this.nodes.filter((node) => node.isRunning);
   }
 
+  /** Those that were ready once in their present life. */
+  get serving(): readonly ClusterNode[] {
+    return this.nodes.filter((node) => node.isServing);
+  }
+
   node(index: number): ClusterNode {
     const node = this.nodes[index];
     if (!node) throw new Error(`The cluster has no node ${index}`);
@@ -113,6 +118,7 @@ export class ClusterNode {
   readonly rootPath: string;
   readonly #config: ConfigInput;
   #child: ChildProcess | null = null;
+  #serving: ChildProcess | null = null;
   #ended: Promise<Ended> = Promise.resolve({ code: null, signal: null, afterMs: 0 });
 
   constructor(parts: { name: string; ports: Ports; directory: string; config: ConfigInput }) {
@@ -131,6 +137,10 @@ export class ClusterNode {
 
   get isRunning(): boolean {
     return this.#child !== null;
+  }
+
+  get isServing(): boolean {
+    return this.#child !== null && this.#serving === this.#child;
   }
 
   get pid(): number {
@@ -186,6 +196,7 @@ export class ClusterNode {
       },
       msMax,
     );
+    this.#serving = this.#child;
   }
 
   /** kill -9; resolves when the process is gone. Nothing happens when it does not run. */
@@ -260,7 +271,7 @@ const configOf = (place: {
       ...more.replication,
     },
     operationsApi: { network: { port: ports.operationsApi } },
-    debug: { port: ports.debug, allowCrash: true },
+    debug: { port: ports.debug, allowCrash: true, ...more.debug },
     authentication: { adminUsername: ADMIN.username, adminPassword: ADMIN.password },
   };
 };

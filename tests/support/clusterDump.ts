@@ -179,7 +179,7 @@ const positionsOf = async (node: ClusterNode): Promise<string> => {
 const sharedPositions = (positions: unknown): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries((positions ?? {}) as Record<string, unknown>).filter(
-      ([origin, sequence]) => !origin.startsWith('local') && sequence !== 0,
+      ([origin, sequence]) => !origin.endsWith('~local') && sequence !== 0,
     ),
   );
 

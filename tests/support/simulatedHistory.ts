@@ -11,8 +11,7 @@ import type { RowChange } from '../../protocol/row.js';
 export type Values = Readonly<Record<string, unknown>>;
 
 export type Effect =
-  | { readonly type: 'put' | 'patch'; readonly values: Values }
-  | { readonly type: 'delete' };
+  { readonly type: 'put' | 'patch'; readonly values: Values } | { readonly type: 'delete' };
 
 /** One change of one row, as an entry states it. */
 export interface HistoryChange {
@@ -91,6 +90,15 @@ export class History {
       else record = { ...record, ...effect.values };
     }
     return record;
+  }
+
+  /** Changes of one row by different origins with the same version: the name of the origin decides. */
+  ties(): number {
+    let ties = 0;
+    for (const list of this.#rows.values())
+      for (const [place, { version }] of list.entries())
+        if (place > 0 && list[place - 1]?.version === version) ties++;
+    return ties;
   }
 
   *entries(): Generator<HistoryEntry> {

@@ -195,16 +195,21 @@ class Snapshot extends BaseSnapshot {
   }
 }
 
+/** The types do not know `getSync` yet. */
+const MANIFEST: object = {
+  encodings: { buffer: true },
+  explicitSnapshots: true,
+  has: true,
+  getSync: true,
+};
+
 /** abstract-level calls the methods that begin with `_`; its types do not name them. */
 class SimulatedLevel extends AbstractLevel<Buffer, Buffer, Buffer> {
   readonly disk: SimulatedDisk;
   readonly process: SimulatedProcess;
 
   constructor(disk: SimulatedDisk, process: SimulatedProcess) {
-    super(
-      { encodings: { buffer: true }, explicitSnapshots: true, has: true, ...{ getSync: true } },
-      { keyEncoding: 'buffer', valueEncoding: 'buffer' },
-    );
+    super(MANIFEST, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
     this.disk = disk;
     this.process = process;
   }
@@ -264,10 +269,6 @@ class SimulatedLevel extends AbstractLevel<Buffer, Buffer, Buffer> {
 
 class ChainedBatch extends AbstractChainedBatch<SimulatedLevel, Buffer, Buffer> {
   #writes: Write[] = [];
-
-  constructor(level: SimulatedLevel) {
-    super(level);
-  }
 
   _put(key: Buffer, value: Buffer): void {
     this.#writes.push({ key, value });

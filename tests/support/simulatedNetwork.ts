@@ -3,7 +3,12 @@
  * loses what is under way; a blocked direction holds everything back until it is healed. Behaves towards the actors as
  * the transports do. Frames are copied, as on a wire. `tapped` sees every frame that arrives.
  */
-import type { Closed, Connection, ConnectionHandlers, Transport } from '../../actors/transport/types.js';
+import type {
+  Closed,
+  Connection,
+  ConnectionHandlers,
+  Transport,
+} from '../../actors/transport/types.js';
 import { limits } from '../../protocol/limits.js';
 import type { SimulatedProcess } from './simulatedLevel.js';
 import type { SimulatedTime } from './simulatedTime.js';
@@ -23,7 +28,10 @@ export class SimulatedNetwork {
   readonly time: SimulatedTime;
   readonly tap: FrameTap;
   readonly #delayMsMax: number;
-  readonly #listeners = new Map<string, { process: SimulatedProcess; accept: (c: Connection) => void }>();
+  readonly #listeners = new Map<
+    string,
+    { process: SimulatedProcess; accept: (c: Connection) => void }
+  >();
   readonly #ends = new Set<End>();
   readonly #cuts = new Set<string>();
   readonly #blocked = new Set<string>();
@@ -60,7 +68,7 @@ export class SimulatedNetwork {
   /** Both ends of every link between the two end; they may dial again. Returns how many there were. */
   breakLinks(a: string, b: string): number {
     let broken = 0;
-    for (const end of [...this.#ends])
+    for (const end of Array.from(this.#ends))
       if (end.owner === a && end.remoteAddress === b) {
         end.vanish();
         broken++;
@@ -97,7 +105,7 @@ export class SimulatedNetwork {
 
   /** The process is gone: its peers notice after a while. */
   killed(process: SimulatedProcess): void {
-    for (const end of [...this.#ends]) if (end.process === process) end.vanish();
+    for (const end of Array.from(this.#ends)) if (end.process === process) end.vanish();
     for (const [name, listener] of this.#listeners)
       if (listener.process === process) this.#listeners.delete(name);
   }
@@ -164,7 +172,7 @@ class End implements Connection {
   readonly remoteAddress: string;
   readonly dialled: boolean;
   readonly #network: SimulatedNetwork;
-  #peer: End = this;
+  peer: End = this;
   #handlers: ConnectionHandlers | null = null;
   #inbox: { at: number; bytes: Buffer }[] = [];
   #inboxBytes = 0;
@@ -185,8 +193,8 @@ class End implements Connection {
   }
 
   join(peer: End): void {
-    this.#peer = peer;
-    peer.#peer = this;
+    this.peer = peer;
+    peer.peer = this;
   }
 
   start(handlers: ConnectionHandlers): void {
@@ -199,12 +207,12 @@ class End implements Connection {
     if (this.#hasEnded || this.#closing) return;
     const bytes = Buffer.from(frame);
     this.#network.tap.sent({ from: this.owner, to: this.remoteAddress, bytes });
-    this.#peer.#receive(bytes);
+    this.peer.#receive(bytes);
     if (this.bufferedBytes() > limits.socketBufferedBytesMax) this.#isCongested = true;
   }
 
   bufferedBytes(): number {
-    return this.#hasEnded ? 0 : this.#peer.#inboxBytes;
+    return this.#hasEnded ? 0 : this.peer.#inboxBytes;
   }
 
   pause(): void {
@@ -224,9 +232,9 @@ class End implements Connection {
     if (this.#hasEnded || this.#closing) return;
     this.#closing = { code, reason };
     const { time } = this.#network;
-    const delay = Math.max(0, (this.#peer.#inbox.at(-1)?.at ?? 0) - time.now);
+    const delay = Math.max(0, (this.peer.#inbox.at(-1)?.at ?? 0) - time.now);
     time.after(delay + this.#network.noticeMs(), () => {
-      this.#peer.#end({ code, reason });
+      this.peer.#end({ code, reason });
       this.#end({ code, reason });
     });
   }
@@ -238,7 +246,7 @@ class End implements Connection {
   /** The link is gone without a word. */
   vanish(): void {
     this.#end(VANISHED);
-    this.#peer.#end(VANISHED);
+    this.peer.#end(VANISHED);
   }
 
   /** Something that held the inbox up may be gone. */
@@ -274,7 +282,7 @@ class End implements Connection {
       this.#network.tap.arrived({ from: this.remoteAddress, to: this.owner, bytes: frame.bytes });
       this.#handlers?.frame(frame.bytes);
     }
-    this.#peer.#taken();
+    this.peer.#taken();
   }
 
   #taken(): void {

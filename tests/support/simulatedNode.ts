@@ -19,6 +19,7 @@ import type { ClusterMessage, RouterMessage } from '../../actors/messages.js';
 import { peersSpec } from '../../actors/peerSupervisor.js';
 import type { NodeResources } from '../../actors/resources.js';
 import { routerSpec } from '../../actors/shardRouter.js';
+import { SkeinError } from '../../protocol/errors.js';
 import { databaseName, nodeName } from '../../protocol/ids.js';
 import { openSimulatedLevel, SimulatedDisk, type SimulatedProcess } from './simulatedLevel.js';
 import type { SimulatedNetwork } from './simulatedNetwork.js';
@@ -51,10 +52,10 @@ export class SimulatedNode {
   router: ActorRef<RouterMessage> | null = null;
   /** Crashes of actors, over all processes. */
   crashes = 0;
-  readonly counters = new Map<string, number>();
   readonly #time: SimulatedTime;
   readonly #network: SimulatedNetwork;
   readonly #settings: NodeSettings;
+  readonly #log: Logger;
   #process: NodeProcess | null = null;
   #boot = 1;
 
@@ -63,11 +64,14 @@ export class SimulatedNode {
     time: SimulatedTime;
     network: SimulatedNetwork;
     settings: NodeSettings;
+    /** Told of every warning in the node's log. */
+    count: (what: string) => void;
   }) {
     this.name = parts.name;
     this.#time = parts.time;
     this.#network = parts.network;
     this.#settings = parts.settings;
+    this.#log = countingLogger(parts.count);
     this.disk = new SimulatedDisk(parts.time, parts.settings);
   }
 
@@ -91,7 +95,7 @@ export class SimulatedNode {
       environment,
       files: this.#files(process),
       transport: this.#network.transport(this.name, process),
-      log: SILENT,
+      log: this.#log,
     };
     const kernel = process.kernel(environment, this.#settings.turnMsMax, () => this.crashes++);
     const router = kernel.spawn(routerSpec({ database: DATABASE, builtIn: [], resources }));
@@ -134,11 +138,12 @@ export class SimulatedNode {
   }
 
   /** The answer of the database, as a caller would get it. */
-  ask<T, const Q extends RouterMessage>(question: (replyTo: Reply<T>) => Q): Promise<T> {
+  ask<T>(question: (replyTo: Reply<T>) => RouterMessage): Promise<T> {
     const { router } = this;
     const process = this.#process;
-    if (!router || !process) return Promise.reject(new Error('The node is down'));
-    return ask(this.#environment(process), router as ActorRef<Q>, question);
+    if (!router || !process)
+      return Promise.reject(new SkeinError('UNAVAILABLE', 'The node is down'));
+    return ask(this.#environment(process), router, question);
   }
 
   #environment(process: NodeProcess): Environment {
@@ -204,14 +209,19 @@ const deafCluster: ActorSpec<ClusterMessage> = {
 };
 
 const nothing = (): void => undefined;
-const SILENT = {
-  trace: nothing,
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
-  fatal: nothing,
-} as unknown as Logger;
+
+/** Warnings are counted by their text, all else is dropped. */
+const countingLogger = (count: (what: string) => void): Logger => {
+  const warn = (_fields: unknown, text: string): void => count(`warned: ${text}`);
+  return {
+    trace: nothing,
+    debug: nothing,
+    info: nothing,
+    warn,
+    error: warn,
+    fatal: warn,
+  } as unknown as Logger;
+};
 
 /** One life of a node; a kernel of its own. */
 class NodeProcess implements SimulatedProcess {

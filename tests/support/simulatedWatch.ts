@@ -5,6 +5,7 @@
  */
 import { decode } from '../../protocol/codec.js';
 import { compareStamps } from '../../protocol/clock.js';
+import { readEntryHeader } from '../../protocol/entry.js';
 import type { OriginId } from '../../protocol/ids.js';
 import { encodeIndexValue } from '../../protocol/orderedKey.js';
 import { newestStamp, recordOf, type Row } from '../../protocol/row.js';
@@ -18,8 +19,21 @@ import {
   rowKey,
 } from '../../storage/keys.js';
 import { decodeRow, type OriginNumbers } from '../../storage/rowFormat.js';
-import { rowName, textOf, valuesOf, type History, type Values } from './simulatedHistory.js';
-import { placeOf, valueAt, type Content, type SimulatedDisk, type Write } from './simulatedLevel.js';
+import {
+  rowName,
+  textOf,
+  valuesOf,
+  type History,
+  type HistoryEntry,
+  type Values,
+} from './simulatedHistory.js';
+import {
+  placeOf,
+  valueAt,
+  type Content,
+  type SimulatedDisk,
+  type Write,
+} from './simulatedLevel.js';
 
 const COPY_NOTE = metaKey('copy');
 
@@ -42,6 +56,8 @@ export class NodeWatch {
   readonly #tables = new Map<number, string>();
   readonly #attributes = new Map<number, Map<number, IndexedAttribute>>();
   #wasExact = true;
+  /** Highest version of any entry stored here. */
+  #newest = 0;
 
   constructor(name: string, disk: SimulatedDisk, history: History) {
     this.name = name;
@@ -69,6 +85,9 @@ export class NodeWatch {
     const { keys, values } = this.disk.content;
     this.#learnAll(keys.map((key, place) => ({ key, value: values[place] })));
     this.#wasExact = true;
+    this.#newest = 0;
+    for (const { origin, sequence, version } of this.#history.entries())
+      if (this.covers(origin, sequence)) this.#newest = Math.max(this.#newest, version);
     this.checkAll();
   }
 
@@ -108,10 +127,12 @@ export class NodeWatch {
     const positionsBefore = new Map(this.vector);
     this.#learnAll(writes);
     const entries = writes.flatMap(({ key, value }) =>
-      key[0] === PREFIX.log && value ? [this.#history.add(this.#originOf(numberOf(key)), value)] : [],
+      key[0] === PREFIX.log && value ? [this.#onEntry(this.#originOf(numberOf(key)), value)] : [],
     );
     this.#checkPositions(positionsBefore, entries, writes);
-    const touched = new Set<string>(entries.flatMap(({ changes }) => changes.map(({ row }) => row)));
+    const touched = new Set<string>(
+      entries.flatMap(({ changes }) => changes.map(({ row }) => row)),
+    );
     const tables = new Set<number>();
     for (const { key, value } of writes) {
       if (key[0] === PREFIX.index) tables.add(numberOf(key));
@@ -122,6 +143,16 @@ export class NodeWatch {
     }
     this.#checkRows(touched, entries);
     for (const number of tables) this.#checkIndexes(number);
+  }
+
+  /** What is written here is ordered after all that was here before. */
+  #onEntry(origin: OriginId, bytes: Buffer): HistoryEntry {
+    const isNew = this.#history.entry(origin, readEntryHeader(bytes).sequence) === undefined;
+    const entry = this.#history.add(origin, bytes);
+    if (isNew && entry.version <= this.#newest)
+      this.#fail(`${origin} ${entry.sequence} @${entry.version} is older than what it follows`);
+    this.#newest = Math.max(this.#newest, entry.version);
+    return entry;
   }
 
   #checkRows(
@@ -182,7 +213,7 @@ export class NodeWatch {
   #checkIndexes(table: number): void {
     const { keys, values } = this.disk.content;
     const expected = new Set<string>();
-    const indexed = [...(this.#attributes.get(table) ?? [])].filter(([, a]) => a.index !== 'none');
+    const indexed = [...(this.#attributes.get(table) ?? [])].filter(([, a]) => a.index === 'ready');
     const first = rowKey(table, EMPTY);
     if (indexed.length > 0)
       for (let place = placeOf(this.disk.content, first); ; place++) {

@@ -167,11 +167,12 @@ export const indexes = async (
 
 type ChainedBatch = AbstractChainedBatch<unknown, Buffer, Buffer>;
 
-/** Lets `around` stand in for the write of every batch of the level from now on. */
+/** Lets `around` stand in for the write of every batch of the level, until what comes back is called. */
 export const interceptBatches = (
   level: Level,
   around: (write: () => Promise<void>, options: unknown) => Promise<void>,
-): void => {
+): (() => void) => {
+  const original = level.batch;
   const open = level.batch.bind(level) as unknown as () => ChainedBatch;
   const intercepted = (): ChainedBatch => {
     const batch = open();
@@ -180,4 +181,7 @@ export const interceptBatches = (
     return batch;
   };
   level.batch = intercepted as unknown as Level['batch'];
+  return () => {
+    level.batch = original;
+  };
 };

@@ -20,7 +20,10 @@ import { origin } from '../support/stores.js';
 
 const refused = (message: string | RegExp) => ({ code: 'MALFORMED', message }) as const;
 
-const entryOf = (node: string, at: number): { origin: ReturnType<typeof origin>; bytes: Buffer } => ({
+const entryOf = (
+  node: string,
+  at: number,
+): { origin: ReturnType<typeof origin>; bytes: Buffer } => ({
   origin: origin(node),
   bytes: encodeEntry({
     origin: origin(node),

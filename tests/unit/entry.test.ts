@@ -52,7 +52,9 @@ test('the header says where the entry stands and how long it is, at any offset',
 
 test('tables and changes come back as they were given', (t) => {
   const plain = (value: unknown): unknown =>
-    JSON.parse(JSON.stringify(value, (_, one: unknown) => (Buffer.isBuffer(one) ? one.toJSON() : one)));
+    JSON.parse(
+      JSON.stringify(value, (_, one: unknown) => (Buffer.isBuffer(one) ? one.toJSON() : one)),
+    );
   t.deepEqual(plain(readEntryTables(entry)), plain(content.tables));
 });
 
@@ -102,14 +104,20 @@ for (const [name, bytes, message] of [
     withLength(limits.transactionBytesMax - ENTRY_HEADER_BYTES + 1),
     `The log entry is ${limits.transactionBytesMax + 1} bytes long`,
   ],
-  ['with a version beyond the safe integers', damaged(6, 0xff), 'The log entry has a number beyond the safe integers'],
+  [
+    'with a version beyond the safe integers',
+    damaged(6, 0xff),
+    'The log entry has a number beyond the safe integers',
+  ],
 ] as const)
   test(`an entry ${name} is refused`, (t) => {
     t.throws(() => readEntryHeader(bytes), { code: 'MALFORMED', message });
   });
 
 test('the largest transaction is still an entry', (t) => {
-  const { byteLength } = readEntryHeader(withLength(limits.transactionBytesMax - ENTRY_HEADER_BYTES));
+  const { byteLength } = readEntryHeader(
+    withLength(limits.transactionBytesMax - ENTRY_HEADER_BYTES),
+  );
   t.is(byteLength, limits.transactionBytesMax);
 });
 

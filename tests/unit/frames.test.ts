@@ -100,7 +100,10 @@ const entry = encodeEntry({
       generation: tableGeneration(1),
       changes: [
         { key: encodeKey('k'), change: { type: 'put', body: encodeRecord({ id: 'k', x: 1 }) } },
-        { key: encodeKey(2), change: { type: 'patch', attributes: [{ name: 'x', value: encode('y') }] } },
+        {
+          key: encodeKey(2),
+          change: { type: 'patch', attributes: [{ name: 'x', value: encode('y') }] },
+        },
         { key: encodeKey(-2), change: { type: 'delete' } },
       ],
     },
@@ -168,7 +171,10 @@ const frames: Record<string, { bytes: Buffer; again: (bytes: Buffer) => Buffer }
   ...Object.fromEntries(
     Object.entries(control).map(([kind, frame]) => [
       kind,
-      { bytes: encodeControl(frame), again: (bytes: Buffer) => encodeControl(decodeControl(bytes)) },
+      {
+        bytes: encodeControl(frame),
+        again: (bytes: Buffer) => encodeControl(decodeControl(bytes)),
+      },
     ]),
   ),
   ...data,
@@ -176,7 +182,12 @@ const frames: Record<string, { bytes: Buffer; again: (bytes: Buffer) => Buffer }
 
 /** Hexadecimal in lines of 32 bytes. */
 const asText = (bytes: Buffer): string =>
-  `${bytes.toString('hex').match(/.{1,64}/g)?.join('\n') ?? ''}\n`;
+  `${
+    bytes
+      .toString('hex')
+      .match(/.{1,64}/g)
+      ?.join('\n') ?? ''
+  }\n`;
 const asBytes = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ''), 'hex');
 
 for (const [kind, { bytes, again }] of Object.entries(frames)) {
@@ -235,18 +246,42 @@ for (const [name, bytes, message] of [
   ['kind 18', Buffer.of(18), /^Unknown frame kind 18$/],
   ['a data frame', data.EntryPart?.bytes ?? Buffer.alloc(0), /^Unknown frame kind 33$/],
   ['a control frame without content', Buffer.of(FRAME_KIND.Ping), /^Ping frame: /],
-  ['bytes after the content', Buffer.concat([frameOf('Ping', { id: 1 }), Buffer.of(1)]), /^Ping frame: /],
+  [
+    'bytes after the content',
+    Buffer.concat([frameOf('Ping', { id: 1 }), Buffer.of(1)]),
+    /^Ping frame: /,
+  ],
   ['content that is no map', frameOf('Ping', [1]), /^Ping frame: /],
-  ['a missing field', frameOf('Ack', { ...ack, creditBytes: undefined }), /^Ack frame: .*creditBytes/],
+  [
+    'a missing field',
+    frameOf('Ack', { ...ack, creditBytes: undefined }),
+    /^Ack frame: .*creditBytes/,
+  ],
   ['a negative number', frameOf('Ack', { ...ack, creditBytes: -1 }), /^Ack frame: .*creditBytes/],
   ['a fraction', frameOf('Ping', { id: 1.5 }), /^Ping frame: .*id/],
   ['stream 0', frameOf('Ack', { ...ack, stream: 0 }), /^Ack frame: .*stream/],
   ['stream 2^32', frameOf('Ack', { ...ack, stream: 2 ** 32 }), /^Ack frame: .*stream/],
-  ['text instead of a list', frameOf('Gossip', { databases: 'data' }), /^Gossip frame: .*databases/],
+  [
+    'text instead of a list',
+    frameOf('Gossip', { databases: 'data' }),
+    /^Gossip frame: .*databases/,
+  ],
   ['a name too long', frameOf('Gossip', { databases: ['x'.repeat(501)] }), /^Gossip frame: /],
-  ['too many origins', frameOf('Subscribe', { ...subscribe, wants: tooMany }), /^Subscribe frame: .*wants/],
-  ['an origin that is no text', frameOf('Want', { stream: 1, add: [], drop: [7] }), /^Want frame: /],
-  ['a wall clock that is no number', frameOf('Hello', { ...greeting, nowMs: NaN }), /^Hello frame: .*nowMs/],
+  [
+    'too many origins',
+    frameOf('Subscribe', { ...subscribe, wants: tooMany }),
+    /^Subscribe frame: .*wants/,
+  ],
+  [
+    'an origin that is no text',
+    frameOf('Want', { stream: 1, add: [], drop: [7] }),
+    /^Want frame: /,
+  ],
+  [
+    'a wall clock that is no number',
+    frameOf('Hello', { ...greeting, nowMs: NaN }),
+    /^Hello frame: .*nowMs/,
+  ],
 ] as const)
   test(`${name} is MALFORMED, with the kind and field named`, (t) => {
     t.throws(() => decodeControl(bytes), { code: 'MALFORMED', message });
@@ -268,7 +303,9 @@ test('the content cannot say that a frame is of another kind', (t) => {
 
 test.failing('the place of a copy must be a key in bytes', (t) => {
   const after = { table: 'dogs', generation: 1, key: {} };
-  t.throws(() => decodeControl(frameOf('CopyRequest', { stream: 3, after })), { code: 'MALFORMED' });
+  t.throws(() => decodeControl(frameOf('CopyRequest', { stream: 3, after })), {
+    code: 'MALFORMED',
+  });
 });
 
 test('a data frame says its kind and stream', (t) => {

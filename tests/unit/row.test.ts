@@ -45,7 +45,10 @@ const orders = <Item>(items: readonly Item[]): Item[][] =>
   items.length <= 1
     ? [[...items]]
     : items.flatMap((item, place) =>
-        orders([...items.slice(0, place), ...items.slice(place + 1)]).map((rest) => [item, ...rest]),
+        orders([...items.slice(0, place), ...items.slice(place + 1)]).map((rest) => [
+          item,
+          ...rest,
+        ]),
       );
 
 const PUT: Given = ['put', 10, { x: 1 }];
@@ -71,7 +74,12 @@ const cases: readonly [string, readonly Given[], unknown, Row['kind']][] = [
     'patched',
   ],
   ['a patch without attributes brings a row into being', [['patch', 1]], {}, 'patched'],
-  ['a newer delete hides everything', [PUT, ['patch', 11, { y: 2 }], ['delete', 12]], null, 'deleted'],
+  [
+    'a newer delete hides everything',
+    [PUT, ['patch', 11, { y: 2 }], ['delete', 12]],
+    null,
+    'deleted',
+  ],
   ['an older delete does nothing to a newer put', [PUT, ['delete', 9]], { x: 1 }, 'whole'],
   [
     'CX-04: an update made without knowing of a delete starts a new record',
@@ -127,7 +135,10 @@ for (const [name, given, expected, kind] of cases)
 
 test('CX-03: an earlier incarnation with the same version is another operation', (t) => {
   const put = (life: number, x: number): Row =>
-    rowOf({ type: 'put', body: encodeRecord({ x }) }, { version: version(1), origin: origin('a', life) });
+    rowOf(
+      { type: 'put', body: encodeRecord({ x }) },
+      { version: version(1), origin: origin('a', life) },
+    );
   t.deepEqual(outcome(join(put(1, 1), put(2, 2))), { x: 2 });
   t.deepEqual(outcome(join(put(2, 2), put(1, 1))), { x: 2 });
 });

@@ -23,7 +23,12 @@ for (const [name, first, second, expected] of [
   ['CX-01: a put replaces a delete', erase, put({ x: 1 }), ['put', { x: 1 }]],
   ['a delete replaces a put', put({ x: 1 }), erase, 'delete'],
   ['a delete replaces a patch', patch({ x: 1 }), erase, 'delete'],
-  ['a patch goes into a put', put({ x: 1, y: 1 }), patch({ y: 2, z: 3 }), ['put', { x: 1, y: 2, z: 3 }]],
+  [
+    'a patch goes into a put',
+    put({ x: 1, y: 1 }),
+    patch({ y: 2, z: 3 }),
+    ['put', { x: 1, y: 2, z: 3 }],
+  ],
   ['a patch goes into a patch', patch({ x: 1, y: 1 }), patch({ y: 2 }), ['patch', { x: 1, y: 2 }]],
   ['a patch after a delete becomes a put', erase, patch({ x: 1 }), ['put', { x: 1 }]],
   ['two deletes are one', erase, erase, 'delete'],

@@ -1,0 +1,264 @@
+/** What a local transaction's writes come to as changes: keys, times, attributes. Outcomes: tests/conformance/storage.ts. */
+import test from 'ava';
+import { TICKS_PER_MILLISECOND } from '../../protocol/clock.js';
+import { decode, encodeRecord } from '../../protocol/codec.js';
+import { tableGeneration, version } from '../../protocol/ids.js';
+import { decodeKey } from '../../protocol/orderedKey.js';
+import type { Row, RowChange } from '../../protocol/row.js';
+import type { TableDefinition } from '../../protocol/tableDefinition.js';
+import type { Table } from '../../storage/catalog.js';
+import { evaluate, type LocalWrite } from '../../storage/evaluate.js';
+import { definition, NOW_MS, origin } from '../support/stores.js';
+
+const AT = version(NOW_MS * TICKS_PER_MILLISECOND + 1);
+const TIME = NOW_MS + 1 / TICKS_PER_MILLISECOND;
+
+const tableOf = (given: TableDefinition): Table => ({
+  number: 1,
+  name: given.name,
+  generation: tableGeneration(1),
+  definition: given,
+  attributes: new Map(
+    given.attributes.map(({ name }, place) => [
+      name,
+      { number: place + 1, name, index: 'none', dropped: false },
+    ]),
+  ),
+});
+
+const stored = (record: object): Row => ({
+  kind: 'whole',
+  stamp: { version: version(1), origin: origin('a') },
+  body: encodeRecord(record),
+});
+
+const shown = (change: RowChange): unknown => {
+  if (change.type === 'delete') return 'delete';
+  if (change.type === 'put') return ['put', decode(change.body)];
+  return ['patch', Object.fromEntries(change.attributes.map((a) => [a.name, decode(a.value)]))];
+};
+
+const evaluated = (
+  given: TableDefinition,
+  writes: readonly LocalWrite[],
+  rows: Readonly<Record<string, object>> = {},
+) => {
+  const table = tableOf(given);
+  let made = 0;
+  const { tables, results } = evaluate({
+    writes,
+    version: AT,
+    newKey: () => `made-${++made}`,
+    table: () => table,
+    row: (_, key) => {
+      const record = rows[String(decodeKey(key))];
+      return record && stored(record);
+    },
+  });
+  const changes = tables.flatMap((one) => one.changes);
+  return {
+    changes: changes.map(({ key, change }) => [decodeKey(key), shown(change)]),
+    results,
+  };
+};
+
+const DYNAMIC = definition('t');
+const PLAIN = definition('t', [{ name: 'x' }]);
+const TIMED = definition('t', [
+  { name: 'made', assignedCreatedTime: true },
+  { name: 'changed', assignedUpdatedTime: true },
+]);
+
+const one = (type: 'insert' | 'put' | 'update' | 'upsert', record: object): LocalWrite => ({
+  table: 't',
+  type,
+  records: [record as Record<string, unknown>],
+});
+const erase: LocalWrite = { table: 't', type: 'delete', keys: ['k'] };
+const OLD = { id: 'k', x: 1, __createdtime__: 5, __updatedtime__: 6 };
+const FRACTIONAL = { id: 'k', x: 1, __createdtime__: 5.5, __updatedtime__: 6.5 };
+const TIMES = { __createdtime__: TIME, __updatedtime__: TIME };
+
+const cases: readonly [
+  name: string,
+  table: TableDefinition,
+  writes: readonly LocalWrite[],
+  rows: Readonly<Record<string, object>>,
+  expected: unknown[],
+][] = [
+  [
+    'an insert is a put with its key',
+    PLAIN,
+    [one('insert', { id: 'k', x: 1 })],
+    {},
+    [['put', { id: 'k', x: 1 }]],
+  ],
+  [
+    'a put keeps only what it says',
+    PLAIN,
+    [one('put', { id: 'k' })],
+    { k: OLD },
+    [['put', { id: 'k' }]],
+  ],
+  [
+    'an update is a patch that names its key',
+    PLAIN,
+    [one('update', { id: 'k', x: 2 })],
+    { k: OLD },
+    [['patch', { id: 'k', x: 2 }]],
+  ],
+  [
+    'an upsert is a patch, also of a row that is not there',
+    PLAIN,
+    [one('upsert', { id: 'k', x: 2 })],
+    {},
+    [['patch', { id: 'k', x: 2 }]],
+  ],
+  [
+    'a patch leaves out what is undefined and keeps null',
+    PLAIN,
+    [one('upsert', { id: 'k', x: undefined, y: null })],
+    {},
+    [['patch', { id: 'k', y: null }]],
+  ],
+  [
+    'a dynamic table has both times',
+    DYNAMIC,
+    [one('insert', { id: 'k' })],
+    {},
+    [['put', { id: 'k', ...TIMES }]],
+  ],
+  [
+    'an upsert of a new row sets both times',
+    DYNAMIC,
+    [one('upsert', { id: 'k' })],
+    {},
+    [['patch', { id: 'k', ...TIMES }]],
+  ],
+  [
+    'an update sets only the time of the change',
+    DYNAMIC,
+    [one('update', { id: 'k' })],
+    { k: OLD },
+    [['patch', { id: 'k', __updatedtime__: TIME }]],
+  ],
+  [
+    'a put keeps the time when the row was made',
+    DYNAMIC,
+    [one('put', { id: 'k' })],
+    { k: FRACTIONAL },
+    [['put', { id: 'k', __createdtime__: 5.5, __updatedtime__: TIME }]],
+  ],
+  [
+    'declared times have the names they were given',
+    TIMED,
+    [one('insert', { id: 'k' })],
+    {},
+    [['put', { id: 'k', made: TIME, changed: TIME }]],
+  ],
+  [
+    'writes to one row fold',
+    PLAIN,
+    [one('insert', { id: 'k', x: 1 }), one('update', { id: 'k', x: 2 })],
+    {},
+    [['put', { id: 'k', x: 2 }]],
+  ],
+  [
+    'an update after a delete in one transaction is skipped',
+    PLAIN,
+    [erase, one('update', { id: 'k', x: 2 })],
+    { k: OLD },
+    ['delete'],
+  ],
+  [
+    'an insert after a delete in one transaction is a put',
+    PLAIN,
+    [erase, one('insert', { id: 'k', x: 2 })],
+    { k: OLD },
+    [['put', { id: 'k', x: 2 }]],
+  ],
+];
+
+for (const [name, table, writes, rows, expected] of cases)
+  test(name, (t) => {
+    const { changes } = evaluated(table, writes, rows);
+    t.deepEqual(
+      changes.map(([, change]) => change),
+      expected,
+    );
+  });
+
+test('a record without a key gets one, but for an update', (t) => {
+  const { changes, results } = evaluated(PLAIN, [
+    { table: 't', type: 'insert', records: [{ x: 1 }, { id: '', x: 2 }, { id: null }] },
+  ]);
+  t.deepEqual(results[0]?.written, ['made-1', 'made-2', 'made-3']);
+  t.deepEqual(changes[1], ['made-2', ['put', { id: 'made-2', x: 2 }]]);
+  t.throws(() => evaluated(PLAIN, [one('update', { x: 1 })]), {
+    code: 'INVALID_REQUEST',
+    message: 'a valid hash attribute must be provided with update record, check log for more info',
+  });
+});
+
+test('a record is not changed by what is filled in', (t) => {
+  const record = Object.freeze({ x: 1 });
+  t.notThrows(() => evaluated(DYNAMIC, [one('insert', record)]));
+});
+
+test('an inherited key is no key', (t) => {
+  const record = Object.create({ id: 'inherited' }) as object;
+  t.deepEqual(evaluated(PLAIN, [one('insert', record)]).results[0]?.written, ['made-1']);
+});
+
+for (const [name, bad, message] of [
+  ['no object', 7, "'records[0]' must be an object"],
+  ['a list', [], "'records[0]' must be an object"],
+  ['null', null, "'records[0]' must be an object"],
+  [
+    'a record with a key of another type',
+    { id: {} },
+    "'records[0].id' must be a string or a number",
+  ],
+] as const)
+  test(`${name} is refused by its place`, (t) => {
+    t.throws(() => evaluated(PLAIN, [one('put', bad as object)]), {
+      code: 'INVALID_REQUEST',
+      message,
+    });
+  });
+
+test('a value that cannot be kept is refused by its place', (t) => {
+  t.throws(() => evaluated(PLAIN, [one('upsert', { id: 'k', x: { y: () => 1 } })]), {
+    code: 'INVALID_REQUEST',
+    message: /^records\[0\]\.x\.y /,
+  });
+});
+
+test('attributes a table does not know are told once, and refused by a sealed one', (t) => {
+  const writes: LocalWrite[] = [
+    {
+      table: 't',
+      type: 'put',
+      records: [
+        { id: 'k', x: 1, y: 1 },
+        { id: 'p', y: 2, z: 1 },
+      ],
+    },
+  ];
+  t.deepEqual(evaluated(PLAIN, writes).results[0]?.newAttributes, ['y', 'z']);
+  t.throws(() => evaluated({ ...PLAIN, sealed: true }, writes), {
+    code: 'INVALID_REQUEST',
+    message: "unknown attribute 'y'",
+  });
+});
+
+test('a transaction that changes nothing has no changes', (t) => {
+  const { changes, results } = evaluated(PLAIN, [erase]);
+  t.deepEqual(changes, []);
+  t.deepEqual(results[0]?.skipped, ['k']);
+});
+
+test.failing('a row deleted and inserted in one transaction was made now', (t) => {
+  const { changes } = evaluated(DYNAMIC, [erase, one('insert', { id: 'k' })], { k: FRACTIONAL });
+  t.deepEqual(changes, [['k', ['put', { id: 'k', ...TIMES }]]]);
+});
