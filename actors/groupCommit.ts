@@ -18,15 +18,15 @@ interface Group {
 
 export class GroupCommit {
   readonly #store: Store;
-  readonly #written: (failure?: Error) => void;
+  readonly #written: (commit: Commit, failure?: Error) => void;
   #forming: Group | null = null;
   #writing: Group | null = null;
   #write: Promise<void> | null = null;
   /** Batches written, for the debug endpoint. */
   batches = 0;
 
-  /** `written` is called when a batch ended, well or not; then call `settle`. */
-  constructor(store: Store, written: (failure?: Error) => void) {
+  /** `written` is called when a batch ended, well or not; then call `settle`, if it still `isWriting` that one. */
+  constructor(store: Store, written: (commit: Commit, failure?: Error) => void) {
     this.#store = store;
     this.#written = written;
   }
@@ -59,9 +59,15 @@ export class GroupCommit {
     this.#writing = group;
     this.#write = group.commit.write();
     this.#write.then(
-      () => this.#written(),
-      (error: unknown) => this.#written(error instanceof Error ? error : new Error(String(error))),
+      () => this.#written(group.commit),
+      (error: unknown) =>
+        this.#written(group.commit, error instanceof Error ? error : new Error(String(error))),
     );
+  }
+
+  /** False for the batch of an earlier life: its news may arrive in a later one, which must not believe it its own. */
+  isWriting(commit: Commit): boolean {
+    return this.#writing?.commit === commit;
   }
 
   /** The batch that just ended well: tells its waiters and gives it back. */

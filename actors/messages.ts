@@ -10,7 +10,7 @@ import type { DatabaseName, NodeName, OriginId, Version } from '../protocol/ids.
 import type { Key, RecordObject, User } from '../protocol/operations.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
-import type { Accepted } from '../storage/commit.js';
+import type { Accepted, Commit } from '../storage/commit.js';
 import type { LocalWrite } from '../storage/evaluate.js';
 import type { LogReader } from '../storage/log.js';
 import type { SearchQuery } from '../storage/search.js';
@@ -61,7 +61,7 @@ export type RouterMessage =
     }
   | { readonly type: 'copy.end'; readonly peer: NodeName; readonly rows: number }
   | { readonly type: 'copy.failed'; readonly peer: NodeName; readonly reason: string }
-  | { readonly type: 'batch.written'; readonly failure?: Error }
+  | { readonly type: 'batch.written'; readonly commit: Commit; readonly failure?: Error }
   | { readonly type: 'index.fill' }
   | {
       readonly type: 'feed.open';

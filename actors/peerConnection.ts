@@ -45,6 +45,8 @@ export const peerSpec = (parts: PeerParts): ActorSpec<PeerMessage> => ({
   start: (context) => new PeerConnection(context, parts),
 });
 
+const LINKS_PER_LIFE = 2 ** 20;
+
 class PeerConnection implements Actor<PeerMessage> {
   readonly #context: ActorContext<PeerMessage>;
   readonly #parts: PeerParts;
@@ -54,7 +56,7 @@ class PeerConnection implements Actor<PeerMessage> {
   #links = new Map<number, PeerLink>();
   #current: PeerLink | null = null;
   #justOpened: PeerLink | null = null;
-  #nextLink = 1;
+  #nextLink: number;
   #dialling = false;
   #attempt = 0;
   #nextTryMs: number | null = null;
@@ -65,6 +67,8 @@ class PeerConnection implements Actor<PeerMessage> {
     this.#context = context;
     this.#parts = parts;
     this.#databases = parts.databases;
+    // The end of a link of an earlier life may be told to this one: it must not be taken for one of its own.
+    this.#nextLink = context.life * LINKS_PER_LIFE;
     this.#streams = new PeerStreams({ ...parts, context });
     const { pingIntervalMs } = parts.resources.config.replication;
     this.#tickMs = Math.max(50, Math.min(1_000, pingIntervalMs / 4));

@@ -67,8 +67,11 @@ class ShardRouter implements Actor<RouterMessage> {
     this.#log = logReader(parts.store);
     this.#catchingUp = parts.catchingUp;
     this.#wasWhole = parts.catchingUp.isWhole;
-    this.#group = new GroupCommit(parts.store, (failure) =>
-      this.#context.self.send({ type: 'batch.written', ...(failure && { failure }) }, 'control'),
+    this.#group = new GroupCommit(parts.store, (commit, failure) =>
+      this.#context.self.send(
+        { type: 'batch.written', commit, ...(failure && { failure }) },
+        'control',
+      ),
     );
     this.#indexFill = new IndexFill(parts.store);
     if (this.#indexFill.isNeeded) this.#context.self.send({ type: 'index.fill' });
@@ -130,7 +133,7 @@ class ShardRouter implements Actor<RouterMessage> {
       case 'copy.failed':
         return this.#copyFailed(message);
       case 'batch.written':
-        return this.#batchWritten(message.failure);
+        return this.#batchWritten(message);
       case 'index.fill':
         return this.#fillIndexes();
       case 'feed.open':
@@ -300,7 +303,11 @@ class ShardRouter implements Actor<RouterMessage> {
   }
 
   /** After a failure nothing in memory may be believed: crash, reopen, read back. */
-  #batchWritten(failure: Error | undefined): void | Promise<void> {
+  #batchWritten({
+    commit: written,
+    failure,
+  }: Extract<RouterMessage, { type: 'batch.written' }>): void | Promise<void> {
+    if (!this.#group.isWriting(written)) return;
     if (failure) {
       this.#group.fail(failure);
       throw new SkeinError('STORAGE_FAILED', `A batch could not be written: ${failure.message}`, {

@@ -83,11 +83,14 @@ class TableSubscription implements Actor<FeedMessage> {
   #copy: { readonly source: CopySource; rows: readonly SentRow[]; sent: number } | null = null;
   #confirmed: Version | null = null;
   #sending: Version | null = null;
+  /** This node is not in the middle of a copy: only then can it be the source of one. */
+  #whole: boolean;
 
   constructor(context: ActorContext<FeedMessage>, parts: FeedParts, opening: FeedOpening) {
     this.#context = context;
     this.#parts = parts;
     this.#opening = opening;
+    this.#whole = opening.whole;
     this.#stream = parts.subscribe.stream;
     this.#state = startFeed({
       subscriber: parts.subscriber,
@@ -126,7 +129,7 @@ class TableSubscription implements Actor<FeedMessage> {
   }
 
   phase(): string {
-    if (this.#state.copying) return 'copying';
+    if (this.#state.copying !== 'no') return 'copying';
     return backlogOf(this.#state) > 0 ? 'replaying' : 'live';
   }
 
@@ -156,7 +159,10 @@ class TableSubscription implements Actor<FeedMessage> {
   }
 
   #onAdvanced(positions: readonly OriginPosition[], whole: boolean): void | Promise<void> {
-    if (!whole || positions.length === 0) this.#sendNotice([], whole);
+    if (whole !== this.#whole) {
+      this.#whole = whole;
+      this.#sendNotice([]);
+    }
     return this.#step({ type: 'logAdvanced', positions });
   }
 
@@ -183,7 +189,7 @@ class TableSubscription implements Actor<FeedMessage> {
         this.#parts.link.sendControl({ kind: 'TooOld', stream: this.#stream, ...effectOf(effect) });
         return undefined;
       case 'sendNotice':
-        this.#sendNotice(effect.positions, true);
+        this.#sendNotice(effect.positions);
         return undefined;
       case 'startNoticeTimer':
         this.#context.startTimer('notice', NOTICE_MS, { type: 'timer.notice' });
@@ -260,7 +266,11 @@ class TableSubscription implements Actor<FeedMessage> {
   }
 
   async #openCopy(after: CopyPlaceOnWire | null): Promise<FeedEvent> {
-    if (!this.#opening.log.vector()) return { type: 'copyEnded' };
+    if (!this.#whole) {
+      const reason = 'this node is in the middle of a copy itself';
+      this.#parts.link.sendControl({ kind: 'CopyRefused', stream: this.#stream, reason });
+      return { type: 'copyEnded' };
+    }
     const source = await this.#opening.openCopy(after);
     this.#copy = { source, rows: [], sent: 0 };
     this.#parts.link.sendControl({
@@ -300,7 +310,8 @@ class TableSubscription implements Actor<FeedMessage> {
     return { type: 'credited', bytes: -frame.length };
   }
 
-  #sendNotice(positions: readonly OriginPosition[], whole: boolean): void {
+  #sendNotice(positions: readonly OriginPosition[]): void {
+    const whole = this.#whole;
     this.#parts.link.sendControl({ kind: 'Notice', stream: this.#stream, positions, whole });
   }
 
@@ -315,7 +326,7 @@ class TableSubscription implements Actor<FeedMessage> {
       sendingMs: this.#sending === null ? null : millisecondsOf(this.#sending),
       confirmedMs: this.#confirmed === null ? null : millisecondsOf(this.#confirmed),
       entriesBehind: backlogOf(this.#state),
-      copying: this.#state.copying,
+      copying: this.#state.copying !== 'no',
     };
   }
 }

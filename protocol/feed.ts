@@ -21,7 +21,7 @@ export interface FeedState {
   readonly creditBytes: number;
   readonly congested: boolean;
   readonly reading: boolean;
-  readonly copying: boolean;
+  readonly copying: 'no' | 'opening' | 'open';
   readonly noticeDue: boolean;
   /** Origin read last, so that none starves. */
   readonly lastOrigin: OriginId | null;
@@ -75,7 +75,7 @@ export const startFeed = (options: {
   creditBytes: Math.min(options.windowBytes, limits.streamWindowBytes),
   congested: false,
   reading: false,
-  copying: false,
+  copying: 'no',
   noticeDue: false,
   lastOrigin: null,
 });
@@ -91,17 +91,14 @@ export const stepFeed = (state: FeedState, event: FeedEvent): [FeedState, FeedEf
     case 'entriesRead':
       return onRead(state, event);
     case 'copyRequested':
-      if (state.copying) return [state, []];
-      return [
-        { ...state, copying: true, reading: true },
-        [{ type: 'openCopy', after: event.after }],
-      ];
+      if (state.copying !== 'no') return [state, []];
+      return [{ ...state, copying: 'opening' }, [{ type: 'openCopy', after: event.after }]];
     case 'copyOpened':
-      return pump({ ...state, reading: false });
+      return pump({ ...state, copying: 'open' });
     case 'copyRead':
       return onCopyRead(state, event);
     case 'copyEnded':
-      return pump({ ...state, copying: false, reading: false });
+      return pump({ ...state, copying: 'no', reading: false });
     case 'congestionChanged':
       return pump({ ...state, congested: event.congested });
     case 'noticeTimer':
@@ -133,7 +130,9 @@ const changedWants = (
 const pump = (state: FeedState): [FeedState, FeedEffect[]] => {
   if (state.reading || state.congested || state.creditBytes <= 0) return [state, []];
   const bytesMax = Math.min(limits.frameBytesTarget, state.creditBytes);
-  if (state.copying) return [{ ...state, reading: true }, [{ type: 'readCopy', bytesMax }]];
+  if (state.copying === 'opening') return [state, []];
+  if (state.copying === 'open')
+    return [{ ...state, reading: true }, [{ type: 'readCopy', bytesMax }]];
   const origin = nextOrigin(state);
   if (origin === null) return [state, []];
   const after = state.wants.get(origin) ?? 0;
@@ -180,7 +179,8 @@ const onRead = (
     const [next, effects] = pump({ ...idle, wants: without(state.wants, origin) });
     return [next, [{ type: 'sendTooOld', origin, logStart: event.logStart }, ...effects]];
   }
-  if (result === 'end') return [idle, []];
+  // The log was said to be longer than it is: what it really holds will be announced.
+  if (result === 'end') return pump({ ...idle, log: endingAt(state.log, origin, after) });
   const sent = {
     ...idle,
     wants: new Map(state.wants).set(origin, after + result.count),
@@ -197,7 +197,7 @@ const onCopyRead = (
   const [next, effects] = pump({
     ...state,
     reading: false,
-    copying: !event.ended,
+    copying: event.ended ? 'no' : 'open',
     creditBytes: state.creditBytes - event.bytes,
   });
   return [next, [{ type: 'sendCopyRows', ended: event.ended }, ...effects]];
@@ -219,6 +219,11 @@ const onNoticeTimer = (state: FeedState): [FeedState, FeedEffect[]] => {
   }
   const next = { ...state, told, noticeDue: false };
   return [next, positions.length > 0 ? [{ type: 'sendNotice', positions }] : []];
+};
+
+const endingAt = (log: FeedState['log'], origin: OriginId, after: number): FeedState['log'] => {
+  const position = log.get(origin);
+  return position ? new Map(log).set(origin, { ...position, sequence: after as Sequence }) : log;
 };
 
 const without = (

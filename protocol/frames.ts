@@ -156,7 +156,10 @@ export const decodeControl = (bytes: Buffer): ControlFrame => {
   const problems = checks[kind](content);
   if (problems.length > 0)
     throw new SkeinError('MALFORMED', `${kind} frame: ${problems.join('. ')}`);
-  return { ...(content as object), kind } as ControlFrame;
+  const frame = { ...(content as object), kind } as ControlFrame;
+  if (frame.kind === 'CopyRequest' && frame.after && !(frame.after.key instanceof Uint8Array))
+    throw new SkeinError('MALFORMED', "CopyRequest frame: 'after.key' must be bytes");
+  return frame;
 };
 
 const controlKinds = new Map<number, ControlKind>(

@@ -2,8 +2,8 @@
  * Which origins a database takes from which peer, and whether it needs a copy and from whom. One decision for all
  * peers together, made anew whenever something changes. Driven by the shardRouter. Pure and total.
  *
- * An origin comes from its own node when that is linked and its log reaches back; else from the linked peer that
- * has more of it and whose log reaches back (the one it comes from now, else lowest round trip, then name).
+ * An origin comes from its own node when that is linked and its log reaches back; else, or when that has no more of it,
+ * from the linked peer that has and whose log reaches back (the one it comes from now, else lowest round trip, then name).
  * A copy is wanted when nothing of other nodes is here and replaying would be long, or when every log that has more begins
  * too late.
  */
@@ -74,17 +74,19 @@ const wantedOrigins = (input: SourcesInput): Set<OriginId> => {
   return origins;
 };
 
+/**
+ * Its own node, else where it comes from now: unless that has no more and somebody else has. A node back from a lost
+ * disk lacks the end of its own log.
+ */
 const sourceOf = (input: SourcesInput, origin: OriginId): NodeName | null => {
   const usable = [...input.peers].filter(
     ([, peer]) =>
       peer.positions.has(origin) && !peer.tooOld.has(origin) && !peer.refused.has(origin),
   );
-  const direct = nodeOf(origin);
-  if (usable.some(([name]) => name === direct)) return direct;
-  const current = input.current.get(origin);
-  if (current !== undefined && usable.some(([name]) => name === current)) return current;
-  const held = input.vector.get(origin)?.sequence ?? 0;
-  const ahead = usable.filter(([, peer]) => (peer.positions.get(origin)?.sequence ?? 0) > held);
+  const ahead = usable.filter(([, peer]) => isAhead(input, peer, origin));
+  const able = new Set((ahead.length > 0 ? ahead : usable).map(([name]) => name));
+  for (const preferred of [nodeOf(origin), input.current.get(origin)])
+    if (preferred !== undefined && able.has(preferred)) return preferred;
   return ahead.sort(byNearness)[0]?.[0] ?? null;
 };
 
@@ -106,7 +108,8 @@ const holdsNothing = (input: SourcesInput): boolean => {
 
 const isLong = (input: SourcesInput, peer: PeerView): boolean => {
   let entries = 0;
-  for (const { sequence } of peer.positions.values()) entries += sequence;
+  for (const [origin, { sequence }] of peer.positions)
+    entries += Math.max(0, sequence - (input.vector.get(origin)?.sequence ?? 0));
   return entries > input.replayEntriesMax;
 };
 
@@ -120,18 +123,18 @@ const isAhead = (input: SourcesInput, peer: PeerView, origin: OriginId): boolean
   (peer.positions.get(origin)?.sequence ?? 0) > (input.vector.get(origin)?.sequence ?? 0);
 
 /**
- * The first linked peer that is itself whole and has something of what no log reaches, if that is why: one that lacks
- * it would be copied from again and again. An unfinished copy goes on with any.
+ * The first linked peer that is itself whole and has what the copy is for: one that lacks it would be copied from
+ * again and again. An unfinished copy goes on with any.
  */
 const copySource = (input: SourcesInput): NodeName | null => {
   const outOfReach = [...wantedOrigins(input)].filter((origin) => isOutOfReach(input, origin));
+  const isNew = holdsNothing(input);
+  const helps = (peer: PeerView): boolean =>
+    outOfReach.some((origin) => isAhead(input, peer, origin)) || (isNew && isLong(input, peer));
   const possible = [...input.peers].filter(
     ([name, peer]) => peer.whole && !input.noCopyFrom.has(name) && peer.positions.size > 0,
   );
-  const helpful = possible.filter(([, peer]) =>
-    outOfReach.some((origin) => isAhead(input, peer, origin)),
-  );
   const chosen =
-    helpful[0] ?? (outOfReach.length === 0 || input.copyUnfinished ? possible[0] : undefined);
+    possible.find(([, peer]) => helps(peer)) ?? (input.copyUnfinished ? possible[0] : undefined);
   return chosen?.[0] ?? null;
 };

@@ -11,7 +11,7 @@ import { debugPage } from './debugPage.js';
 import { errorAnswer, HttpRefusal } from './httpErrors.js';
 import { createServer, openDoor, type Door } from './httpServer.js';
 import { createLogger, type DoorLogger } from './logger.js';
-import { hostNameOf, isLoopback, isLoopbackName } from './loopback.js';
+import { hostNameOf, isLoopbackName } from './loopback.js';
 import { jsonText } from './mediaTypes.js';
 import { registerProbes } from './probes.js';
 import { treeDot, treeText } from './treeText.js';
@@ -38,12 +38,6 @@ export const startDebugEndpoint = async (
   registerProbes(server, node);
   answerFailures(server, logger);
   const door = await openDoor(server, { key: 'debug.port', listen });
-  if (!isLoopback(listen.host)) {
-    logger.warn(
-      { address: door.address },
-      'the debug endpoint asks for no credentials and is open',
-    );
-  }
   return door;
 };
 

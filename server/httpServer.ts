@@ -6,7 +6,7 @@ import { fastify, type FastifyInstance } from 'fastify';
 import type { ListenAddress } from '../config/types.js';
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import { limits } from '../protocol/limits.js';
-import { httpUrl } from './loopback.js';
+import { httpUrl, isLoopbackName } from './loopback.js';
 
 /** An open door. */
 export interface Door {
@@ -29,12 +29,20 @@ export const createServer = (): FastifyInstance =>
     return503OnClosing: true,
   });
 
-/** Throws INVALID_CONFIGURATION naming `key`, the address and what is wrong with it. */
+/**
+ * Throws INVALID_CONFIGURATION naming `key`, the address and what is wrong with it, and INSECURE_ADDRESS for an
+ * address beyond loopback: without TLS, passwords and data would cross a network in the clear.
+ */
 export const openDoor = async (
   server: FastifyInstance,
   options: { key: string; listen: ListenAddress },
 ): Promise<Door> => {
   const { key, listen } = options;
+  if (!isLoopbackName(listen.host))
+    throw new SkeinError(
+      'INSECURE_ADDRESS',
+      `${key}: refuses to listen on ${httpUrl(listen)} without TLS; use a loopback address, for instance 127.0.0.1:${listen.port}`,
+    );
   try {
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {

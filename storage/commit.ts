@@ -176,7 +176,8 @@ export class Commit {
     if (header.sequence < next) return 'known';
     if (header.sequence > next) return 'gap';
     if (!isIntactEntry(origin, bytes)) return 'damaged';
-    const tables = readEntryTables(bytes);
+    const tables = readable(bytes);
+    if (!tables) return 'damaged';
     if (tables.some((table) => this.#isUndefined(table))) return 'held';
     this.#take({ origin, header, tables: tables.map((table) => this.#sound(table)), bytes });
     return 'applied';
@@ -188,6 +189,10 @@ export class Commit {
       const target = this.#resolve(table, generation);
       if (target === 'unknown') return false;
       if (target === 'notHeld') continue;
+      if (!isSoundRow(key, row)) {
+        this.passedOver++;
+        continue;
+      }
       this.#store.clock = observe(this.#store.clock, newestStamp(row).version);
       this.#join({ target, key, row, mayBeBlind: false });
     }
@@ -369,9 +374,13 @@ export class Commit {
     this.definitionsChanged = true;
   }
 
-  /** Without changes whose key or record is no valid one: every node passes over the same. */
+  /**
+   * Without changes whose key or record is no valid one, and without a second change of a row (all of an entry's
+   * changes share one stamp): every node passes over the same.
+   */
   #sound(table: TableChanges): TableChanges {
-    const changes = table.changes.filter(isSound);
+    const seen = new Set<string>();
+    const changes = table.changes.filter((one) => isFirst(one, seen) && isSound(one));
     this.passedOver += table.changes.length - changes.length;
     return changes.length === table.changes.length ? table : { ...table, changes };
   }
@@ -403,17 +412,46 @@ type Target = Table | typeof DEFINITIONS;
 const EMPTY = Buffer.alloc(0);
 const DEFINITIONS_GENERATION = 1 as TableGeneration;
 
-const isSound = ({ key, change }: KeyedChange): boolean => {
-  try {
+/** Undefined when the body breaks the layout. */
+const readable = (entry: Buffer): TableChanges[] | undefined => {
+  let tables: TableChanges[] | undefined;
+  whenWellFormed(() => {
+    tables = readEntryTables(entry);
+  });
+  return tables;
+};
+
+const isFirst = ({ key }: KeyedChange, seen: Set<string>): boolean => {
+  const size = seen.size;
+  return (
+    seen.add(Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')).size > size
+  );
+};
+
+const isSoundRow = (key: Uint8Array, row: Row): boolean =>
+  whenWellFormed(() => {
     checkKey(key);
-    if (change.type === 'put') return isGuardedMap(change.body);
-    if (change.type === 'patch') return change.attributes.every(isSoundAttribute);
-    return true;
+    if (row.kind === 'whole') return isGuardedMap(row.body);
+    if (row.kind === 'deleted') return true;
+    return [...row.registers].every(([name, { value }]) => isSoundAttribute({ name, value }));
+  });
+
+/** False when it throws MALFORMED, or answers false. */
+const whenWellFormed = (check: () => boolean | void): boolean => {
+  try {
+    return check() !== false;
   } catch (error) {
     if (error instanceof SkeinError && error.code === 'MALFORMED') return false;
     throw error;
   }
 };
+
+const isSound = ({ key, change }: KeyedChange): boolean =>
+  whenWellFormed(() => {
+    checkKey(key);
+    if (change.type === 'put') return isGuardedMap(change.body);
+    return change.type === 'delete' || change.attributes.every(isSoundAttribute);
+  });
 
 const isGuardedMap = (body: Uint8Array): boolean => {
   guard(body);

@@ -209,6 +209,8 @@ class StagedTable {
   }
 
   #createdBefore(key: Buffer): number | undefined {
+    const staged = this.#staged.get(key.toString('latin1'))?.change;
+    if (staged?.type === 'delete') return undefined;
     const row = this.#input.row(this.#table, key);
     const bytes = row && recordOf(row);
     const value = bytes && this.#times.pick?.(bytes);

@@ -6,6 +6,7 @@
 import type { CopiedRow } from './commit.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
 import { tableGeneration } from '../protocol/ids.js';
+import { newestStamp } from '../protocol/row.js';
 import { limits } from '../protocol/limits.js';
 import { primaryKeyOf, rowKey, rowsOf } from './keys.js';
 import { decodeRow } from './rowFormat.js';
@@ -119,6 +120,7 @@ class RowReader {
       }
       for (const [key, value] of found) {
         const row = decodeRow(value, this.#store.origins);
+        if (isLocalOrigin(newestStamp(row).origin)) continue;
         rows.push({ table: table.name, generation: table.generation, key: primaryKeyOf(key), row });
         bytes += key.length + value.length;
       }

@@ -38,6 +38,7 @@ test.serial('an actor that crashes comes back alone, and the endpoint shows it',
   const node = cluster.node(1);
   const oracle = new Oracle();
   const load = new Load({ cluster, oracle, table: TABLE, rate: 300, random: seededRandom(1) });
+  t.teardown(load.abandon);
   const paths = [...(await actorsOf(node)).keys()].filter((path) => path !== '/cluster');
   t.true(paths.length >= 16, `${paths.length} actors`);
   // Leaves first: a parent's crash makes new actors below it.
@@ -99,6 +100,7 @@ test.serial(
     const node = cluster.node(1);
     const oracle = new Oracle();
     const load = new Load({ cluster, oracle, table: TABLE, rate: 300, random: seededRandom(2) });
+    t.teardown(load.abandon);
     await waitUntil('some writes', () => load.acknowledged > 100);
     t.is((await node.client.crash('/cluster')).status, 202);
     const ended = await node.ended;

@@ -3,7 +3,8 @@
  * process on the same directory.
  */
 import { mkdir } from 'node:fs/promises';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
+import type { ConfigInput } from '../../config/types.js';
 import { startCluster, type Cluster } from '../support/cluster.js';
 import { Load, seededRandom } from '../support/clusterLoad.js';
 import { dumpOf, settle } from '../support/clusterDump.js';
@@ -15,19 +16,23 @@ import { limits } from '../../protocol/limits.js';
 
 const TABLE = 'rounds';
 
-const open = async (nodes: number): Promise<Cluster> => {
-  const cluster = await startCluster({ nodes });
+const open = async (nodes: number, config: ConfigInput = {}): Promise<Cluster> => {
+  const cluster = await startCluster({ nodes, config });
   await cluster.node(0).client.send({ operation: 'create_table', table: TABLE, primary_key: 'id' });
   await settle(cluster);
   return cluster;
 };
 
-const loadOn = (cluster: Cluster, seed: number): { load: Load; oracle: Oracle } => {
+const loadOn = (
+  t: ExecutionContext,
+  cluster: Cluster,
+  seed: number,
+): { load: Load; oracle: Oracle } => {
   const oracle = new Oracle();
-  return {
-    oracle,
-    load: new Load({ cluster, oracle, table: TABLE, rate: 500, random: seededRandom(seed) }),
-  };
+  const random = seededRandom(seed);
+  const load = new Load({ cluster, oracle, table: TABLE, rate: 500, random });
+  t.teardown(load.abandon);
+  return { load, oracle };
 };
 
 test.serial(
@@ -35,7 +40,7 @@ test.serial(
   async (t) => {
     const cluster = await open(2);
     t.teardown(() => cluster.close());
-    const { load, oracle } = loadOn(cluster, 3);
+    const { load, oracle } = loadOn(t, cluster, 3);
     await waitUntil('some writes', () => load.acknowledged > 300);
     const ended = await cluster.node(1).stop();
     t.is(ended.code, 0, await cluster.node(1).logTail());
@@ -50,7 +55,7 @@ test.serial(
 test.serial('a node alone in the world has everything after kill -9 and a restart', async (t) => {
   const cluster = await open(1);
   t.teardown(() => cluster.close());
-  const { load, oracle } = loadOn(cluster, 4);
+  const { load, oracle } = loadOn(t, cluster, 4);
   await waitUntil('some writes', () => load.acknowledged > 500);
   await cluster.node(0).kill();
   await load.stop();
@@ -61,7 +66,7 @@ test.serial('a node alone in the world has everything after kill -9 and a restar
 test.serial('all nodes killed at once come back with every acknowledged write', async (t) => {
   const cluster = await open(3);
   t.teardown(() => cluster.close());
-  const { load, oracle } = loadOn(cluster, 5);
+  const { load, oracle } = loadOn(t, cluster, 5);
   await waitUntil('some writes', () => load.acknowledged > 500);
   await Promise.all(cluster.nodes.map((node) => node.kill()));
   await load.stop();
@@ -74,7 +79,7 @@ const ROWS = 3_000;
 const ROWS_IN_ONE = 100;
 
 test.serial('a node whose disk is gone comes back by copy and says when it is ready', async (t) => {
-  const cluster = await open(3);
+  const cluster = await open(3, { logging: { level: 'info' } });
   t.teardown(() => cluster.close());
   const { client } = cluster.node(0);
   for (let first = 0; first < ROWS; first += ROWS_IN_ONE)
@@ -97,7 +102,7 @@ test.serial('a node whose disk is gone comes back by copy and says when it is re
   await victim.kill();
   await victim.wipe();
   await mkdir(victim.rootPath, { recursive: true });
-  const { load, oracle } = loadOn(cluster, 6);
+  const { load, oracle } = loadOn(t, cluster, 6);
   await victim.start();
   await waitUntil('writes beside the copy', () => load.acknowledged > 100);
   await load.stop();

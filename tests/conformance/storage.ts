@@ -316,15 +316,21 @@ const batches: Record<string, Scene> = {
   },
 
   'what is accepted is seen by the next transaction before it is written': async (t, stage) => {
-    const store = await openStore(await stage.open(), withDogs);
+    const level = await stage.open();
+    const store = await openStore(level, withDogs);
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    const restore = interceptBatches(level, (writeBatch) => held.then(writeBatch));
     const first = store.commit();
     first.transact(transaction([put('dogs', { id: 'k', x: 1 })]));
     const writing = first.write();
+    restore();
     const second = store.commit();
     const insert: LocalWrite = { table: 'dogs', type: 'insert', records: [{ id: 'k' }] };
     t.deepEqual(second.transact(transaction([insert])).results[0]?.skipped, ['k']);
     second.transact(transaction([{ table: 'dogs', type: 'delete', keys: ['k'] }]));
     t.deepEqual(second.transact(transaction([insert])).results[0]?.written, ['k']);
+    letGo();
     await writing;
     await second.write();
     t.is((await records(store, 'dogs')).length, 1);

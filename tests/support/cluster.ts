@@ -182,6 +182,7 @@ export class ClusterNode {
       child.once('error', reject);
       child.once('exit', (code, signal) => {
         if (this.#child === child) this.#child = null;
+        this.client.disconnect();
         resolve({ code, signal, afterMs: performance.now() - startedAt });
       });
     });
@@ -204,7 +205,6 @@ export class ClusterNode {
     if (!this.#child) return;
     this.#child.kill('SIGKILL');
     await this.#ended;
-    this.client.disconnect();
   }
 
   /** SIGTERM; how the process ended and how long that took. Killed when it outlives the deadline. */
@@ -216,7 +216,6 @@ export class ClusterNode {
     const deadline = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
     const ended = await this.#ended;
     clearTimeout(deadline);
-    this.client.disconnect();
     return { ...ended, afterMs: performance.now() - askedAt };
   }
 

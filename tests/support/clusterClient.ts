@@ -73,9 +73,12 @@ export class OperationsClient {
     });
   }
 
+  /** Both of its doors are open and say so. */
   async isReady(): Promise<boolean> {
+    const { port, debugPort } = this.#address;
     try {
-      return (await this.#get(this.#address.port, '/readyz')).status === 200;
+      const answers = await Promise.all([port, debugPort].map((one) => this.#get(one, '/readyz')));
+      return answers.every(({ status }) => status === 200);
     } catch (error) {
       // Not listening yet.
       if (isConnectionFailure(error)) return false;

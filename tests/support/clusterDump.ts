@@ -34,7 +34,9 @@ export const settle = async (
       msMax,
     );
   } catch (error) {
-    throw new Error(`The nodes do not come to the same positions:\n${last}`, { cause: error });
+    throw new Error(`The nodes do not come to the same positions: ${String(error)}\n${last}`, {
+      cause: error,
+    });
   }
   const dumps = await Promise.all(cluster.running.map((node) => dumpOf(node, indexed)));
   const [first = new Map<string, string[]>()] = dumps;

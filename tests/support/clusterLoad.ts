@@ -64,9 +64,12 @@ export class Load {
     return this.#acknowledged;
   }
 
+  /** Begins no more writes and waits for none. */
+  readonly abandon = (): void => clearInterval(this.#timer);
+
   /** Resolves when every write that was begun has its answer or will never have one. */
   async stop(): Promise<LoadFigures> {
-    clearInterval(this.#timer);
+    this.abandon();
     await Promise.all(this.#flying);
     if (this.#error !== undefined) throw this.#error;
     return {
