@@ -28,6 +28,7 @@ interface LinkedPeer {
   positions: Map<OriginId, OriginPosition>;
   tooOld: Set<OriginId>;
   refused: Map<OriginId, ApplyProblem>;
+  origin: OriginId;
   whole: boolean;
   rttMs: number | null;
 }
@@ -43,19 +44,30 @@ export class CatchingUp {
   #copyFrom: NodeName | null = null;
   #copyNeeded = false;
   #noCopyFrom = new Set<NodeName>();
-  /** What finished copies promised and the vector has not reached. */
-  #reach = new Map<OriginId, number>();
+  /** What finished and abandoned copies promised and the vector has not reached. */
+  #reach: Map<OriginId, CopiedPosition>;
+  /** Positions were taken over by a batch that is not yet durable. */
+  #isAdopting = false;
+  readonly #noteDue: () => void;
 
-  private constructor(store: Store, own: NodeName, copy: CopyCheckpoint | null) {
-    this.#store = store;
-    this.#own = own;
-    this.#copy = copy;
+  private constructor(parts: {
+    store: Store;
+    own: NodeName;
+    noteDue: () => void;
+    stored: StoredState | undefined;
+  }) {
+    const { stored } = parts;
+    this.#store = parts.store;
+    this.#own = parts.own;
+    this.#noteDue = parts.noteDue;
+    this.#copy = stored?.copy ? restored(stored.copy) : null;
+    this.#reach = byOrigin(stored?.reach ?? []);
   }
 
-  /** Goes on with a copy that a crash interrupted. */
-  static async load(store: Store, own: NodeName): Promise<CatchingUp> {
-    const stored = (await readNote(store, COPY_KEY)) as StoredCheckpoint | undefined;
-    return new CatchingUp(store, own, stored ? restored(stored) : null);
+  /** Goes on where a crash interrupted it. `noteDue` is called when `note` should go into the next batch. */
+  static async load(store: Store, own: NodeName, noteDue: () => void): Promise<CatchingUp> {
+    const stored = (await readNote(store, COPY_KEY)) as StoredState | undefined;
+    return new CatchingUp({ store, own, noteDue, stored });
   }
 
   /** No copy is needed or unfinished, and everything a copy promised is here. */
@@ -63,9 +75,14 @@ export class CatchingUp {
     return !this.#copyNeeded && this.#copy === null && this.#reach.size === 0;
   }
 
-  /** Whether this node's rows are all that its vector says: false in the middle of a copy. */
+  /** False in the middle of a copy, until what it adopts is durable: then nobody may copy from here. */
   get isWhole(): boolean {
-    return this.#copy === null;
+    return this.#copy === null && !this.#isAdopting;
+  }
+
+  /** What whoever copies from here has to reach beside this node's vector. */
+  get owed(): readonly CopiedPosition[] {
+    return [...this.#reach.values()];
   }
 
   get progress(): CopyProgress | null {
@@ -78,6 +95,7 @@ export class CatchingUp {
     peer: NodeName,
     link: {
       resync: ActorRef<ResyncMessage>;
+      origin: OriginId;
       positions: readonly OriginPosition[];
       whole: boolean;
     },
@@ -86,6 +104,7 @@ export class CatchingUp {
     this.#noCopyFrom.delete(peer);
     this.#peers.set(peer, {
       resync: link.resync,
+      origin: link.origin,
       positions: new Map(link.positions.map((position) => [position.origin, position])),
       tooOld: new Set(),
       refused: new Map(),
@@ -129,6 +148,7 @@ export class CatchingUp {
   /** The reasons for refusing may be gone: a table was defined, or time has passed. */
   retry(): void {
     for (const view of this.#peers.values()) view.refused.clear();
+    this.#noCopyFrom.clear();
     this.plan();
   }
 
@@ -142,7 +162,11 @@ export class CatchingUp {
 
   copyBegun(
     peer: NodeName,
-    snapshot: { positions: readonly CopiedPosition[]; estimatedRows: number },
+    snapshot: {
+      positions: readonly CopiedPosition[];
+      owed: readonly CopiedPosition[];
+      estimatedRows: number;
+    },
   ): void {
     if (peer !== this.#copyFrom || !this.#copy) return;
     this.#copy = withSnapshot(this.#copy, snapshot);
@@ -158,26 +182,41 @@ export class CatchingUp {
       count: rows.length,
       after: { table, generation, key: Buffer.from(key) },
     });
-    commit.putNote(COPY_KEY, encode(stored(this.#copy)));
+    this.note(commit);
     return true;
   }
 
   /** All rows are accepted: takes over the positions they vouch for. */
   finishCopy(peer: NodeName, commit: Commit): boolean {
     if (peer !== this.#copyFrom || !this.#copy) return false;
-    const { adopt, reach } = this.#copy;
+    const { adopt } = this.#copy;
     commit.adopt(
       [...(adopt ?? [])].map(([origin, position]) => [
         origin,
         { ...position, logStart: position.sequence },
       ]),
     );
-    commit.putNote(COPY_KEY, undefined);
-    for (const [origin, { sequence }] of reach) this.#reach.set(origin, sequence);
-    this.#copy = null;
-    this.#copyFrom = null;
+    for (const view of this.#peers.values()) view.tooOld.clear();
+    this.#endCopy(this.#copy);
+    this.#isAdopting = true;
     this.#copyNeeded = false;
+    this.note(commit);
     return true;
+  }
+
+  /** The batch of `finishCopy` is durable. */
+  adopted(): void {
+    this.#isAdopting = false;
+  }
+
+  /** Puts what a restart has to know into a batch; nothing when there is nothing. */
+  note(commit: Commit): void {
+    const state: StoredState = {
+      copy: this.#copy && stored(this.#copy),
+      reach: [...this.#reach.values()],
+    };
+    const isEmpty = state.copy === null && state.reach.length === 0;
+    commit.putNote(COPY_KEY, isEmpty ? undefined : encode(state));
   }
 
   copyFailed(peer: NodeName): void {
@@ -188,12 +227,15 @@ export class CatchingUp {
 
   /** The vector moved: what was promised may have been reached. */
   advanced(): void {
-    for (const [origin, sequence] of this.#reach)
+    if (this.#reach.size === 0) return;
+    for (const [origin, { sequence }] of this.#reach)
       if ((this.#store.durable.get(origin)?.sequence ?? 0) >= sequence) this.#reach.delete(origin);
+    if (this.#reach.size === 0) this.#noteDue();
   }
 
   /** Decides anew what is wanted from whom, and says so where it changed. */
   plan(): void {
+    if (this.#mustServe()) this.#abandonCopy();
     const plan = this.#planned();
     this.#from = plan.from;
     this.#copyNeeded = plan.copyNeeded;
@@ -209,6 +251,26 @@ export class CatchingUp {
       for (const [origin, from] of this.#from) if (from === peer) sources.add(nodeOf(origin));
       return { peer, sources: [...sources], ...this.#behind(view) };
     });
+  }
+
+  /** Everybody who can be reached is in the middle of a copy: the smallest name gives up its own. */
+  #mustServe(): boolean {
+    if (!this.#copy || this.#copyFrom !== null || this.#peers.size === 0) return false;
+    return [...this.#peers].every(([name, view]) => !view.whole && this.#own < name);
+  }
+
+  /** What it took stays, and is owed. */
+  #abandonCopy(): void {
+    if (this.#copy) this.#endCopy(this.#copy);
+    this.#noteDue();
+  }
+
+  #endCopy({ reach }: CopyCheckpoint): void {
+    for (const [origin, position] of reach)
+      if ((this.#reach.get(origin)?.sequence ?? 0) < position.sequence)
+        this.#reach.set(origin, position);
+    this.#copy = null;
+    this.#copyFrom = null;
   }
 
   #startCopy(peer: NodeName): void {
@@ -247,12 +309,18 @@ export class CatchingUp {
 }
 
 const peerView = (view: LinkedPeer): PeerView => ({
+  origin: view.origin,
   positions: view.positions,
   tooOld: view.tooOld,
   refused: new Set(view.refused.keys()),
   whole: view.whole,
   rttMs: view.rttMs,
 });
+
+interface StoredState {
+  copy: StoredCheckpoint | null;
+  reach: CopiedPosition[];
+}
 
 interface StoredCheckpoint {
   after: CopyCheckpoint['after'];

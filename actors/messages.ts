@@ -50,6 +50,7 @@ export type RouterMessage =
       readonly type: 'copy.begin';
       readonly peer: NodeName;
       readonly positions: readonly CopiedPosition[];
+      readonly owed: readonly CopiedPosition[];
       readonly estimatedRows: number;
     }
   | {
@@ -73,6 +74,8 @@ export type RouterMessage =
       readonly type: 'peer.linked';
       readonly peer: NodeName;
       readonly resync: ActorRef<ResyncMessage>;
+      /** The peer's present origin. */
+      readonly origin: OriginId;
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
     }
@@ -94,6 +97,8 @@ export type RouterMessage =
       readonly peer: NodeName;
       readonly resync: ActorRef<ResyncMessage>;
     }
+  | { readonly type: 'clock.observed'; readonly clock: Version }
+  | { readonly type: 'note.due' }
   | { readonly type: 'timer.retry' }
   | {
       readonly type: 'records.get';
@@ -122,8 +127,12 @@ export type RouterMessage =
 
 export interface FeedOpening {
   readonly log: LogReader;
+  /** This node's present one. */
+  readonly origin: OriginId;
   readonly positions: readonly OriginPosition[];
   readonly whole: boolean;
+  /** What whoever copies from here has to reach beside the snapshot's positions. */
+  readonly owed: () => readonly CopiedPosition[];
   readonly openCopy: (after: CopyPlaceOnWire | null) => Promise<CopySource>;
 }
 

@@ -241,6 +241,7 @@ class PeerConnection implements Actor<PeerMessage> {
     link.connection.acceptFrames(this.#parts.resources.config.replication.maxPayloadBytes);
     await this.#streams.stop();
     this.#streams.start(link.link, this.#databases);
+    this.#streams.observeClock(link.peerClock);
     this.#gossip(link.peerDatabases);
     this.#parts.resources.log.info({ peer: this.#parts.name }, 'connected');
   }

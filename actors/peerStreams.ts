@@ -72,6 +72,12 @@ export class PeerStreams {
     return status?.clock ?? version(0);
   }
 
+  /** What is written here from now on is ordered after what the peer had seen. */
+  observeClock(clock: Version): void {
+    for (const router of this.#databases.values())
+      router.send({ type: 'clock.observed', clock }, 'control');
+  }
+
   start(link: Link, databases: Databases): void {
     this.#link = link;
     this.#nextStream = 1;

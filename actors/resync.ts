@@ -112,6 +112,7 @@ class Resync implements Actor<ResyncMessage> {
           type: 'peer.linked',
           peer,
           resync: this.#context.self,
+          origin: frame.origin,
           positions: frame.positions,
           whole: frame.whole,
         });
@@ -130,6 +131,7 @@ class Resync implements Actor<ResyncMessage> {
           type: 'copy.begin',
           peer,
           positions: frame.positions,
+          owed: frame.owed,
           estimatedRows: frame.estimatedRows,
         });
       case 'CopyEnd':

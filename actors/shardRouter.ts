@@ -4,11 +4,11 @@
  * clusterSupervisor; recovers from the store at each start. Data is in protocol/ and storage/; here is only traffic.
  */
 import { messageOf, SkeinError } from '../protocol/errors.js';
-import { isTooFarAhead } from '../protocol/clock.js';
+import { isTooFarAhead, observe } from '../protocol/clock.js';
 import { readEntryHeader } from '../protocol/entry.js';
 import type { SentEntry } from '../protocol/dataFrames.js';
 import type { OriginPosition } from '../protocol/frames.js';
-import { incarnation, type DatabaseName, type OriginId } from '../protocol/ids.js';
+import { incarnation, type DatabaseName, type OriginId, type Version } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
@@ -100,7 +100,8 @@ class ShardRouter implements Actor<RouterMessage> {
         'began a new incarnation: writes of the last run may be missing here',
       );
     await store.eraseRetired();
-    const catchingUp = await CatchingUp.load(store, resources.config.node.name);
+    const noteDue = (): void => void context.self.send({ type: 'note.due' }, 'control');
+    const catchingUp = await CatchingUp.load(store, resources.config.node.name, noteDue);
     return new ShardRouter({ context, resources, store, catchingUp });
   }
 
@@ -154,6 +155,11 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#catchingUp.measured(message.peer, message.rttMs);
       case 'peer.unlinked':
         return this.#catchingUp.unlinked(message.peer, message.resync);
+      case 'clock.observed':
+        return this.#observeClock(message.clock);
+      case 'note.due':
+        this.#catchingUp.note(this.#group.forming);
+        return this.#group.pump();
       case 'timer.retry':
         this.#isRetrying = false;
         return this.#catchingUp.retry();
@@ -274,6 +280,13 @@ class ShardRouter implements Actor<RouterMessage> {
     return outcome;
   }
 
+  /** A peer's clock at its greeting: what is written here from now on is ordered after it. */
+  #observeClock(clock: Version): void {
+    const { maxClockSkewMs } = this.#resources.config.replication;
+    if (isTooFarAhead({ version: clock, nowMs: this.#nowMs(), maxClockSkewMs })) return;
+    this.#store.clock = observe(this.#store.clock, clock);
+  }
+
   #tooFar(origin: OriginId): ApplyProblem {
     this.#context.count('entriesAheadOfClock');
     this.#resources.log.warn({ origin }, 'an entry is further ahead than replication.maxClockSkew');
@@ -282,7 +295,10 @@ class ShardRouter implements Actor<RouterMessage> {
 
   #applyRows(message: Extract<RouterMessage, { type: 'copy.apply' }>): void {
     const taken = this.#catchingUp.takeRows(message.peer, message.rows, this.#group.forming);
-    if (!taken) this.#catchingUp.copyFailed(message.peer);
+    if (!taken) {
+      this.#catchingUp.copyFailed(message.peer);
+      this.#retryLater();
+    }
     this.#group.whenDurable({
       done: () => message.from.send({ type: 'rows.committed', bytes: message.bytes }),
       failed: ignoreFailure,
@@ -293,6 +309,7 @@ class ShardRouter implements Actor<RouterMessage> {
   #endCopy(message: Extract<RouterMessage, { type: 'copy.end' }>): void {
     if (!this.#catchingUp.finishCopy(message.peer, this.#group.forming)) return;
     this.#resources.log.info({ from: message.peer, rows: message.rows }, 'copy complete');
+    this.#group.whenDurable({ done: () => this.#catchingUp.adopted(), failed: ignoreFailure });
     this.#group.pump();
     this.#catchingUp.plan();
   }
@@ -300,6 +317,7 @@ class ShardRouter implements Actor<RouterMessage> {
   #copyFailed(message: Extract<RouterMessage, { type: 'copy.failed' }>): void {
     this.#resources.log.warn({ from: message.peer, reason: message.reason }, 'copy interrupted');
     this.#catchingUp.copyFailed(message.peer);
+    this.#retryLater();
   }
 
   /** After a failure nothing in memory may be believed: crash, reopen, read back. */
@@ -349,8 +367,10 @@ class ShardRouter implements Actor<RouterMessage> {
     this.#feeds.add(message.feed);
     message.replyTo.ok({
       log: this.#log,
+      origin: this.#store.origin,
       positions: this.#sharedPositions(),
       whole: this.#catchingUp.isWhole,
+      owed: () => this.#catchingUp.owed,
       openCopy: (after) => openCopy(this.#store, after ?? undefined),
     });
   }

@@ -100,6 +100,7 @@ class TableSubscription implements Actor<FeedMessage> {
     parts.link.sendControl({
       kind: 'Subscribed',
       stream: this.#stream,
+      origin: opening.origin,
       positions: opening.positions,
       whole: opening.whole,
     });
@@ -282,13 +283,14 @@ class TableSubscription implements Actor<FeedMessage> {
         version,
         checksum,
       })),
+      owed: this.#opening.owed(),
       estimatedRows: await source.estimateRows(),
     });
     return { type: 'copyOpened' };
   }
 
   async #readCopy(bytesMax: number): Promise<FeedEvent> {
-    if (!this.#copy) return { type: 'copyEnded' };
+    if (!this.#copy) return { type: 'copyRead', bytes: 0, ended: true };
     const { rows } = await this.#copy.source.next(bytesMax);
     this.#copy.rows = rows;
     return { type: 'copyRead', bytes: 0, ended: rows.length === 0 };

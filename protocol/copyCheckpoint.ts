@@ -27,16 +27,23 @@ export const newCopy: CopyCheckpoint = {
   rowsEstimated: 0,
 };
 
-/** A snapshot begins or goes on with the copy. `estimatedRows`: still to come from it. */
+/**
+ * A snapshot begins or goes on with the copy. `owed`: what its source itself still has to reach. `estimatedRows`: still
+ * to come from it.
+ */
 export const withSnapshot = (
   copy: CopyCheckpoint,
-  snapshot: { positions: readonly CopiedPosition[]; estimatedRows: number },
+  snapshot: {
+    positions: readonly CopiedPosition[];
+    owed: readonly CopiedPosition[];
+    estimatedRows: number;
+  },
 ): CopyCheckpoint => {
-  const vector = new Map(snapshot.positions.map((position) => [position.origin, position]));
+  const vector = byOrigin(snapshot.positions);
   return {
     ...copy,
     adopt: copy.adopt === null ? vector : minimum(copy.adopt, vector),
-    reach: maximum(copy.reach, vector),
+    reach: maximum(maximum(copy.reach, vector), byOrigin(snapshot.owed)),
     rowsEstimated: copy.rowsDone + snapshot.estimatedRows,
   };
 };
@@ -53,6 +60,9 @@ export const withRows = (
     rowsEstimated: Math.max(copy.rowsEstimated, rowsDone),
   };
 };
+
+const byOrigin = (positions: readonly CopiedPosition[]): Map<OriginId, CopiedPosition> =>
+  new Map(positions.map((position) => [position.origin, position]));
 
 /** Component-wise; an origin missing in one counts as nothing. */
 const minimum = (

@@ -97,6 +97,7 @@ export const readEntryHeader = (bytes: Buffer, offset = 0): EntryHeader => {
   if (flags > 1) throw malformed(`has unknown flags ${flags}`);
   const byteLength = ENTRY_HEADER_BYTES + bytes.readUInt32BE(offset + 2);
   if (byteLength > limits.transactionBytesMax) throw malformed(`is ${byteLength} bytes long`);
+  if (byteLength > bytes.length - offset) throw malformed('is cut off in its body');
   return {
     flags,
     version: asVersion(readSafeInteger(bytes, offset + 6)),

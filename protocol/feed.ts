@@ -98,7 +98,7 @@ export const stepFeed = (state: FeedState, event: FeedEvent): [FeedState, FeedEf
     case 'copyRead':
       return onCopyRead(state, event);
     case 'copyEnded':
-      return pump({ ...state, copying: 'no', reading: false });
+      return pump({ ...state, copying: 'no' });
     case 'congestionChanged':
       return pump({ ...state, congested: event.congested });
     case 'noticeTimer':

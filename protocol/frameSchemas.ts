@@ -25,6 +25,7 @@ const list = (items: object, maxItems: number = limits.originsPerFrameMax): obje
 
 const position = object({ origin: text, sequence: whole, version: whole });
 const want = object({ origin: text, after: whole, checksum: whole });
+const copied = object({ origin: text, sequence: whole, version: whole, checksum: whole });
 const names = list(text, 10_000);
 
 const greeting = object({
@@ -46,7 +47,7 @@ export const controlSchemas = {
   Pong: object({ id: whole }),
   Gossip: object({ databases: names }),
   Subscribe: object({ stream, database: text, wants: list(want), windowBytes: whole }),
-  Subscribed: object({ stream, positions: list(position), whole: yesOrNo }),
+  Subscribed: object({ stream, origin: text, positions: list(position), whole: yesOrNo }),
   Unsubscribe: object({ stream, reason }),
   Want: object({ stream, add: list(want), drop: list(text) }),
   Notice: object({ stream, positions: list(position), whole: yesOrNo }),
@@ -63,7 +64,8 @@ export const controlSchemas = {
   }),
   CopyBegin: object({
     stream,
-    positions: list(object({ origin: text, sequence: whole, version: whole, checksum: whole })),
+    positions: list(copied),
+    owed: list(copied),
     estimatedRows: whole,
   }),
   CopyEnd: object({ stream, rows: whole }),

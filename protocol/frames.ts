@@ -84,6 +84,8 @@ export type ControlFrame =
   | {
       readonly kind: 'Subscribed';
       readonly stream: number;
+      /** The sender's present one: nobody has more of it. */
+      readonly origin: OriginId;
       readonly positions: readonly OriginPosition[];
       /** False while the sender itself is in the middle of a copy: it cannot be the source of one. */
       readonly whole: boolean;
@@ -122,6 +124,8 @@ export type ControlFrame =
       readonly kind: 'CopyBegin';
       readonly stream: number;
       readonly positions: readonly (OriginPosition & { readonly checksum: number })[];
+      /** What the sender itself still has to reach: the receiver has to, too. */
+      readonly owed: readonly (OriginPosition & { readonly checksum: number })[];
       readonly estimatedRows: number;
     }
   | { readonly kind: 'CopyEnd'; readonly stream: number; readonly rows: number }

@@ -11,6 +11,8 @@ import type { OriginPosition, Want } from './frames.js';
 import { nodeOf, type NodeName, type OriginId, type Sequence } from './ids.js';
 
 export interface PeerView {
+  /** The peer's present origin: its entries reach it first, whatever others say. */
+  readonly origin: OriginId;
   /** What the peer says it has. */
   readonly positions: ReadonlyMap<OriginId, OriginPosition>;
   /** Origins whose log there begins after our position. */
@@ -51,10 +53,12 @@ export interface SourcesPlan {
 
 export const planSources = (input: SourcesInput): SourcesPlan => {
   const copyNeeded = input.copyUnfinished || needsCopy(input);
+  const copyFrom = copyNeeded ? copySource(input) : null;
   const wants = new Map<NodeName, Want[]>();
   for (const peer of input.peers.keys()) wants.set(peer, []);
   const from = new Map<OriginId, NodeName>();
-  if (copyNeeded) return { wants, from, copyFrom: copySource(input), copyNeeded };
+  // The log goes on where nobody can give a copy.
+  if (input.copyUnfinished || copyFrom !== null) return { wants, from, copyFrom, copyNeeded };
   for (const origin of wantedOrigins(input)) {
     const peer = sourceOf(input, origin);
     if (peer === null) continue;
@@ -63,7 +67,7 @@ export const planSources = (input: SourcesInput): SourcesPlan => {
     const after = (held?.sequence ?? 0) as Sequence;
     wants.get(peer)?.push({ origin, after, checksum: held?.checksum ?? 0 });
   }
-  return { wants, from, copyFrom: null, copyNeeded: false };
+  return { wants, from, copyFrom, copyNeeded };
 };
 
 /** Every origin some peer knows, but for this node's present one: nobody else writes that. */
@@ -83,6 +87,8 @@ const sourceOf = (input: SourcesInput, origin: OriginId): NodeName | null => {
     ([, peer]) =>
       peer.positions.has(origin) && !peer.tooOld.has(origin) && !peer.refused.has(origin),
   );
+  const author = usable.find(([, peer]) => peer.origin === origin);
+  if (author) return author[0];
   const ahead = usable.filter(([, peer]) => isAhead(input, peer, origin));
   const able = new Set((ahead.length > 0 ? ahead : usable).map(([name]) => name));
   for (const preferred of [nodeOf(origin), input.current.get(origin)])

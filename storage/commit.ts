@@ -45,11 +45,11 @@ import {
 } from './definitionRows.js';
 import { evaluate, type LocalWrite, type WriteResult } from './evaluate.js';
 import { IndexEntries } from './indexes.js';
-import { logKey, rowKey, tombstoneKey } from './keys.js';
+import { CLOCK_KEY, logKey, rowKey, tombstoneKey } from './keys.js';
 import type { CommittedEntry } from './logTail.js';
 import { PendingRows } from './pendingRows.js';
 import { encodeRow } from './rowFormat.js';
-import { CLOCK_KEY, type Store } from './store.js';
+import type { Store } from './store.js';
 import { putPosition, type Position } from './vector.js';
 
 /** A local transaction that was accepted. */
@@ -143,7 +143,7 @@ export class Commit {
     const { definition } = request;
     const store = this.#store;
     const generation = store.catalog.nextGeneration(definition.name);
-    const before = store.catalog.find(definition.name)?.definition;
+    const before = shareable(store.catalog.find(definition.name)?.definition, definition);
     const attributes = definitionPatch(before, definition);
     if (attributes.length === 0) return;
     store.clock = tick(store.clock, request.nowMs);
@@ -179,7 +179,8 @@ export class Commit {
     const tables = readable(bytes);
     if (!tables) return 'damaged';
     if (tables.some((table) => this.#isUndefined(table))) return 'held';
-    this.#take({ origin, header, tables: tables.map((table) => this.#sound(table)), bytes });
+    const seen = new Set<string>();
+    this.#take({ origin, header, tables: tables.map((table) => this.#sound(table, seen)), bytes });
     return 'applied';
   }
 
@@ -378,9 +379,8 @@ export class Commit {
    * Without changes whose key or record is no valid one, and without a second change of a row (all of an entry's
    * changes share one stamp): every node passes over the same.
    */
-  #sound(table: TableChanges): TableChanges {
-    const seen = new Set<string>();
-    const changes = table.changes.filter((one) => isFirst(one, seen) && isSound(one));
+  #sound(table: TableChanges, seen: Set<string>): TableChanges {
+    const changes = table.changes.filter((one) => isFirst(table, one, seen) && isSound(one));
     this.passedOver += table.changes.length - changes.length;
     return changes.length === table.changes.length ? table : { ...table, changes };
   }
@@ -412,6 +412,13 @@ type Target = Table | typeof DEFINITIONS;
 const EMPTY = Buffer.alloc(0);
 const DEFINITIONS_GENERATION = 1 as TableGeneration;
 
+/** Peers know nothing of a table that stayed here: when it is shared, its whole definition is news. */
+const shareable = (
+  before: TableDefinition | undefined,
+  after: TableDefinition,
+): TableDefinition | undefined =>
+  before?.replicate === false && after.replicate !== false ? undefined : before;
+
 /** Undefined when the body breaks the layout. */
 const readable = (entry: Buffer): TableChanges[] | undefined => {
   let tables: TableChanges[] | undefined;
@@ -421,11 +428,10 @@ const readable = (entry: Buffer): TableChanges[] | undefined => {
   return tables;
 };
 
-const isFirst = ({ key }: KeyedChange, seen: Set<string>): boolean => {
+const isFirst = (table: TableChanges, { key }: KeyedChange, seen: Set<string>): boolean => {
   const size = seen.size;
-  return (
-    seen.add(Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')).size > size
-  );
+  const bytes = Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+  return seen.add(`${table.table}/${table.generation}/${bytes}`).size > size;
 };
 
 const isSoundRow = (key: Uint8Array, row: Row): boolean =>

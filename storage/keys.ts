@@ -25,6 +25,9 @@ export interface KeyRange {
 export const metaKey = (name: string): Buffer =>
   Buffer.concat([Buffer.from([PREFIX.meta]), Buffer.from(name, 'utf8')]);
 
+/** Where the hybrid clock is kept, beside the positions. */
+export const CLOCK_KEY = metaKey('clock');
+
 export const originKey = (origin: number): Buffer => numbered(PREFIX.origin, origin);
 export const vectorKey = (origin: number): Buffer => numbered(PREFIX.vector, origin);
 export const tableKey = (table: number): Buffer => numbered(PREFIX.table, table);

@@ -20,7 +20,7 @@ import type { TableDefinition } from '../protocol/tableDefinition.js';
 import { Catalog, DEFINITIONS_NUMBER } from './catalog.js';
 import { Commit } from './commit.js';
 import { definitionKey, definitionOf } from './definitionRows.js';
-import { indexOf, metaKey, rowKey, rowsOf } from './keys.js';
+import { CLOCK_KEY, indexOf, metaKey, rowKey, rowsOf } from './keys.js';
 import type { Level } from './level.js';
 import { LogTail } from './logTail.js';
 import { Origins } from './origins.js';
@@ -194,8 +194,6 @@ const LOCAL_SUFFIX = '~local';
 export const localOriginOf = (origin: OriginId): OriginId => `${origin}${LOCAL_SUFFIX}` as OriginId;
 
 export const isLocalOrigin = (origin: OriginId): boolean => origin.endsWith(LOCAL_SUFFIX);
-
-export const CLOCK_KEY = metaKey('clock');
 
 /** Sequences are never reused: the incarnation goes on only where nothing written under it can be gone. */
 const nothingMayBeMissing = (meta: Meta, options: StoreOptions): boolean =>

@@ -6,6 +6,7 @@ import { isLocalOrigin, localOriginOf } from '../../storage/store.js';
 import { metaKey } from '../../storage/keys.js';
 import { openMemory } from '../../storage/level.js';
 import {
+  catchUp,
   define,
   definition,
   inCommit,
@@ -61,6 +62,18 @@ test('a definition that changes nothing is not logged', async (t) => {
   await define(store, definition('dogs'));
   t.is((await logOf(store, store.origin)).length, 1);
 });
+
+test.failing(
+  'a table that stayed here and is shared later is known to others with all it is',
+  async (t) => {
+    const [from, to] = [await memoryStore({ node: 'b' }), await memoryStore()];
+    await define(from, definition('notes', [{ name: 'x' }], { replicate: false }));
+    await define(from, definition('notes', [{ name: 'x' }], { replicate: true }));
+    await write(from, { table: 'notes', type: 'put', records: [{ id: 'k' }] });
+    t.deepEqual(await catchUp(to, from), ['applied', 'applied']);
+    t.deepEqual(to.catalog.find('notes')?.definition.primaryKey, 'id');
+  },
+);
 
 test('the clock never goes back, not even for a transaction that is refused', async (t) => {
   const store = await memoryStore({ builtIn: [definition('dogs')] });
