@@ -2,7 +2,8 @@
  * The embed door: `startNode` and everything that its users name. Describes no behaviour of its own beyond
  * typed tables and iterators over the node's handle.
  */
-export { startNode, type Node, type StartNodeOptions } from './actors/embed/node.js';
+export { startNode, type ServedNode as Node } from './server/startNode.js';
+export type { StartNodeOptions } from './actors/embed/node.js';
 export type { Change, ChangesOptions, Cursor } from './actors/embed/changes.js';
 export type { Table, Transaction } from './actors/embed/table.js';
 export { MemoryNetwork } from './actors/transport/memory.js';

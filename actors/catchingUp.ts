@@ -62,6 +62,8 @@ export class CatchingUp {
     this.#noteDue = parts.noteDue;
     this.#copy = stored?.copy ? restored(stored.copy) : null;
     this.#reach = byOrigin(stored?.reach ?? []);
+    this.#forgetReached();
+    if (stored && this.#copy === null && this.#reach.size === 0) this.#noteDue();
   }
 
   /** Goes on where a crash interrupted it. `noteDue` is called when `note` should go into the next batch. */
@@ -228,8 +230,7 @@ export class CatchingUp {
   /** The vector moved: what was promised may have been reached. */
   advanced(): void {
     if (this.#reach.size === 0) return;
-    for (const [origin, { sequence }] of this.#reach)
-      if ((this.#store.durable.get(origin)?.sequence ?? 0) >= sequence) this.#reach.delete(origin);
+    this.#forgetReached();
     if (this.#reach.size === 0) this.#noteDue();
   }
 
@@ -263,6 +264,11 @@ export class CatchingUp {
   #abandonCopy(): void {
     if (this.#copy) this.#endCopy(this.#copy);
     this.#noteDue();
+  }
+
+  #forgetReached(): void {
+    for (const [origin, { sequence }] of this.#reach)
+      if ((this.#store.durable.get(origin)?.sequence ?? 0) >= sequence) this.#reach.delete(origin);
   }
 
   #endCopy({ reach }: CopyCheckpoint): void {

@@ -110,13 +110,7 @@ class ShardRouter implements Actor<RouterMessage> {
       case 'transaction.submit':
         return this.#submit(message);
       case 'table.define':
-        return this.#change(message.replyTo, (commit) =>
-          commit.define({
-            definition: message.definition,
-            nowMs: this.#nowMs(),
-            notes: message.notes,
-          }),
-        );
+        return this.#define(message);
       case 'table.drop':
         return this.#dropTable(message);
       case 'attribute.drop':
@@ -240,6 +234,13 @@ class ShardRouter implements Actor<RouterMessage> {
       (_done, ok) => this.#group.whenDurable({ done: () => ok(undefined), failed: replyTo.fail }),
     );
     this.#group.pump();
+  }
+
+  #define(message: Extract<RouterMessage, { type: 'table.define' }>): void {
+    const { definition, notes } = message;
+    this.#change(message.replyTo, (commit) =>
+      commit.define({ definition, nowMs: this.#nowMs(), notes }),
+    );
   }
 
   #dropTable(message: Extract<RouterMessage, { type: 'table.drop' }>): void {

@@ -78,9 +78,9 @@ async function* changesIn<T extends object>(place: {
   bell: Bell;
   signal: AbortSignal | undefined;
 }): AsyncGenerator<Change<T>, void, undefined> {
-  const { table, opening, positions, bell, signal } = place;
+  const { table, opening, positions, bell } = place;
   const { log } = opening;
-  while (!signal?.aborted && opening.isOpen()) {
+  while (!place.signal?.aborted && opening.isOpen()) {
     let found = false;
     for (const [origin, { sequence }] of log.vector({ local: true })) {
       if (sequence <= (positions.get(origin) ?? 0)) continue;
@@ -88,7 +88,7 @@ async function* changesIn<T extends object>(place: {
         found = true;
         positions.set(origin, readEntryHeader(entry).sequence);
         yield* changesOf<T>({ table, origin, entry, positions });
-        if (signal?.aborted) return;
+        if (place.signal?.aborted) return;
       }
     }
     if (!found) await bell.wait();

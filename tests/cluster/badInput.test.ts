@@ -364,7 +364,9 @@ const ON_A_STREAM: readonly (readonly [string, SayOnStream])[] = [
   [
     'a copy nobody asked for',
     (peer, stream) => {
-      peer.send(encodeControl({ kind: 'CopyBegin', stream, positions: [], estimatedRows: 5 }));
+      peer.send(
+        encodeControl({ kind: 'CopyBegin', stream, positions: [], owed: [], estimatedRows: 5 }),
+      );
       peer.send(encodeControl({ kind: 'CopyEnd', stream, rows: 0 }));
     },
   ],
@@ -378,7 +380,9 @@ const subscribedPeer = async (origin: OriginId): Promise<{ peer: RawPeer; stream
     if (frame.kind !== 'Subscribe' || frame.database !== 'data') continue;
     const { stream } = frame;
     const position = { origin, sequence: sequence(3), version: version(Date.now() * 2_048) };
-    peer.send(encodeControl({ kind: 'Subscribed', stream, positions: [position], whole: true }));
+    peer.send(
+      encodeControl({ kind: 'Subscribed', stream, origin, positions: [position], whole: true }),
+    );
     await wantOf(peer, origin);
     return { peer, stream };
   }
@@ -414,8 +418,8 @@ test.serial(
   },
 );
 
-const pongOf = async (peer: RawPeer): Promise<true> => {
-  for (;;) if (decodeControl(await peer.next()).kind === 'Pong') return true;
+const pongOf = async (peer: RawPeer): Promise<'answered'> => {
+  for (;;) if (decodeControl(await peer.next()).kind === 'Pong') return 'answered';
 };
 
 test.serial('who is not a member is told so and let in nowhere', async (t) => {

@@ -124,17 +124,12 @@ test.serial(
     const node = cluster.node(0);
     await node.client.send({ operation: 'insert', table: TABLE, records: [{ id: 'before' }] });
     const before = await dumpOf(node);
+    const closed = ['REPLICATION_PORT', 'OPERATIONSAPI_NETWORK_PORT', 'DEBUG_PORT'];
     const second = await runCli([
       'start',
-      ...['--ROOTPATH', node.rootPath],
-      ...[
-        '--REPLICATION_PORT',
-        'null',
-        '--OPERATIONSAPI_NETWORK_PORT',
-        'null',
-        '--DEBUG_PORT',
-        'null',
-      ],
+      '--ROOTPATH',
+      node.rootPath,
+      ...closed.flatMap((name) => [`--${name}`, 'null']),
     ]);
     t.is(second.code, 1);
     t.regex(second.stderr, /Another process has the data directory .* open/);

@@ -941,6 +941,7 @@ const copyInto = async (
   const source = await openCopy(from, options.checkpoint?.after ?? undefined);
   let copy = withSnapshot(options.checkpoint ?? newCopy, {
     positions: [...source.vector].map(([id, position]) => ({ origin: id, ...position })),
+    owed: [],
     estimatedRows: 0,
   });
   const found = await allRows(source);

@@ -14,7 +14,9 @@ import {
 const originsIn = (command: Command, option: string): Set<OriginId> =>
   new Set(command.options.get(option)?.split(',').map(originNamed));
 
+/** A peer's present origin is its first one, unless `origin=b/2` says otherwise. */
 const peerOf = (command: Command): PeerView => ({
+  origin: originNamed(command.options.get('origin') ?? command.words[0] ?? ''),
   positions: new Map<OriginId, OriginPosition>(
     command.positions.map(({ origin, at }) => [
       origin,

@@ -178,7 +178,8 @@ export class NodeWatch {
     entries: readonly { origin: OriginId; sequence: number }[],
     writes: readonly Write[],
   ): void {
-    const copyEnds = writes.some(({ key, value }) => !value && key.equals(COPY_NOTE));
+    const note = writes.findLast(({ key }) => key.equals(COPY_NOTE));
+    const copyEnds = note?.value !== undefined && !holdsCopy(note.value);
     const reached = new Map(before);
     for (const { origin, sequence } of entries) {
       const last = reached.get(origin) ?? 0;
@@ -327,3 +328,7 @@ const stateText = (row: Row): string =>
     if (value instanceof Map) return [...(value as Map<string, unknown>)];
     return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
   });
+
+/** A note without an open copy says what finished ones promised and is not here yet. */
+const holdsCopy = (note: Buffer | undefined): boolean =>
+  note !== undefined && (decode(note) as { copy: unknown }).copy !== null;

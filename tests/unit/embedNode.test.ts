@@ -35,6 +35,36 @@ test('a node without any setting but its engine opens no door and stores records
   t.deepEqual(await node.table('Dog').query(), [{ id: 1, name: 'Penny' }]);
 });
 
+test('a node opens the doors that its configuration names, and closing it closes them', async (t) => {
+  const config = {
+    operationsApi: { network: { port: '127.0.0.1:0' } },
+    debug: { port: '127.0.0.1:0' },
+    storage: { engine: 'memory' as const },
+  };
+  const node = await startNode(config, { logger: SILENT });
+  t.teardown(() => node.close());
+  const { operationsApi = '', debug = '' } = node.doors;
+  for (const url of [operationsApi, debug])
+    t.is(await (await fetch(`${url}/health`)).text(), 'Skein is running.');
+  await node.close();
+  await t.throwsAsync(fetch(`${operationsApi}/health`), { message: /fetch failed/ });
+});
+
+test('a door that cannot be opened leaves no node running', async (t) => {
+  const holder = await startNode(
+    { operationsApi: { network: { port: '127.0.0.1:0' } }, storage: { engine: 'memory' } },
+    { logger: SILENT },
+  );
+  t.teardown(() => holder.close());
+  const port = (holder.doors.operationsApi ?? '').slice('http://'.length);
+  const rootPath = await mkdtemp(join(tmpdir(), 'skein-embed-'));
+  t.teardown(() => rm(rootPath, { recursive: true, force: true }));
+  const config = { rootPath, operationsApi: { network: { port } } };
+  await t.throwsAsync(startNode(config, { logger: SILENT }), { code: 'INVALID_CONFIGURATION' });
+  await using free = await startNode({ rootPath }, { logger: SILENT });
+  t.is((await free.health()).status, 'ok');
+});
+
 test('send runs an operation as the operations API would, for nobody or for a user', async (t) => {
   const node = await single(t);
   const upserted = await node.send({

@@ -9,8 +9,9 @@ const TRANSACTIONS = 400;
 test('a transaction over two tables is never seen in part, here or on other nodes', async (t) => {
   const cluster = await startEmbedded(3, { schema: SCHEMA });
   t.teardown(() => cluster.close());
-  let isOver = false;
-  const watched = cluster.nodes.map((node) => watchTransactions(sightOf(node), () => isOver));
+  const over = new AbortController();
+  const isOver = (): boolean => over.signal.aborted;
+  const watched = cluster.nodes.map((node) => watchTransactions(sightOf(node), isOver));
   for (let number = 1; number <= TRANSACTIONS; number++)
     await cluster.node(0).transaction((transaction) => {
       transaction.put('Pair', { id: 'a', number });
@@ -18,7 +19,7 @@ test('a transaction over two tables is never seen in part, here or on other node
       transaction.put('Pair', { id: 'b', number });
     });
   await Promise.all(cluster.nodes.map((node) => node.synced()));
-  isOver = true;
+  over.abort();
   for (const { seen, partial } of await Promise.all(watched)) {
     t.deepEqual(partial, []);
     t.true(seen > 10, `only ${seen} different transactions were seen`);

@@ -105,6 +105,12 @@ for (const [name, bytes, message] of [
     `The log entry is ${limits.transactionBytesMax + 1} bytes long`,
   ],
   [
+    'cut off in its body',
+    entry.subarray(0, entry.length - 1),
+    'The log entry is cut off in its body',
+  ],
+  ['longer than its bytes', withLength(entry.length), 'The log entry is cut off in its body'],
+  [
     'with a version beyond the safe integers',
     damaged(6, 0xff),
     'The log entry has a number beyond the safe integers',
@@ -115,10 +121,18 @@ for (const [name, bytes, message] of [
   });
 
 test('the largest transaction is still an entry', (t) => {
-  const { byteLength } = readEntryHeader(
-    withLength(limits.transactionBytesMax - ENTRY_HEADER_BYTES),
-  );
-  t.is(byteLength, limits.transactionBytesMax);
+  const bytes = Buffer.alloc(limits.transactionBytesMax);
+  withLength(limits.transactionBytesMax - ENTRY_HEADER_BYTES).copy(bytes);
+  t.is(readEntryHeader(bytes).byteLength, limits.transactionBytesMax);
+});
+
+test('an entry that does not end where the bytes do is read where it lies', (t) => {
+  const bytes = Buffer.concat([Buffer.alloc(3), entry, Buffer.alloc(5)]);
+  t.deepEqual(readEntryHeader(bytes, 3), readEntryHeader(entry));
+  t.throws(() => readEntryHeader(bytes.subarray(0, 3 + entry.length - 1), 3), {
+    code: 'MALFORMED',
+    message: 'The log entry is cut off in its body',
+  });
 });
 
 const KIND_AT = entry.indexOf(Buffer.from('dogs')) + 4 + 2;

