@@ -16,6 +16,7 @@ import type { Commit } from '../storage/commit.js';
 import { logReader, type LogReader } from '../storage/log.js';
 import { openCopy } from '../storage/snapshot.js';
 import { isLocalOrigin, Store } from '../storage/store.js';
+import { answer, answerLater } from './answers.js';
 import { CatchingUp } from './catchingUp.js';
 import { GroupCommit } from './groupCommit.js';
 import { IndexFill } from './indexFill.js';
@@ -428,30 +429,6 @@ const overloaded = (): SkeinError =>
     'OVERLOADED',
     'Outstanding write transactions have too long of queue, please try again later',
   );
-
-/** Runs it at once: refusals are answers, everything else crashes the actor. */
-const answer = <T>(
-  replyTo: { ok: (value: T) => void; fail: (error: Error) => void },
-  run: () => T,
-  then: (value: T, ok: (value: T) => void) => void = (value, ok) => ok(value),
-): void => {
-  try {
-    then(run(), replyTo.ok);
-  } catch (error) {
-    if (!(error instanceof SkeinError)) throw error;
-    replyTo.fail(error);
-  }
-};
-
-/** Runs it beside the mailbox: a long read keeps no writer waiting. */
-const answerLater = <T>(
-  replyTo: { ok: (value: T) => void; fail: (error: Error) => void },
-  run: () => Promise<T>,
-): void => {
-  run().then(replyTo.ok, (error: unknown) =>
-    replyTo.fail(error instanceof Error ? error : new Error(messageOf(error))),
-  );
-};
 
 const uuid = (hex: string): string => {
   const variant = ((parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16);

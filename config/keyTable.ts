@@ -1,6 +1,6 @@
 /**
- * Renders the keys of a configuration as the tables of docs/CONFIGURATION.md. Called by a test, which compares them with
- * the document; writes nothing itself.
+ * Renders the keys of a configuration as the tables of docs/CONFIGURATION.md. Called by scripts/configTable.ts, which
+ * prints them, and by a test, which compares them with the document; writes nothing itself.
  */
 import { configSchema } from './schema.js';
 import type { ConfigSchema } from './schemaNodes.js';

@@ -58,7 +58,7 @@ export function readCheckout(from: string = import.meta.dirname): SourceFile[] {
 }
 
 const SKIPPED_FOLDERS = new Set(['node_modules', 'dist', 'coverage', '.git', '.build', '.skein']);
-const READ_FILES = /\.(?:ts|mjs|js|md|json|txt|patch)$|^LICENSE$/;
+const READ_FILES = /\.(?:ts|mjs|js|md|json|txt|patch)$|^LICENSE$|^run$/;
 
 function checkoutFolder(from: string): string {
   if (existsSync(join(from, 'package.json'))) return from;

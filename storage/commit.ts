@@ -3,14 +3,12 @@
  * indexes, log entries and positions, so that a crash can never part them. Used by the shardRouter (and by the
  * simulation). What is accepted is visible to later operations at once, to others when `write` has resolved.
  */
-import { guard } from '../protocol/byteGuard.js';
 import { decode, encode } from '../protocol/codec.js';
 import { observe, tick, type Stamp } from '../protocol/clock.js';
 import {
   encodeEntry,
   isIntactEntry,
   readEntryHeader,
-  readEntryTables,
   type EntryHeader,
   type EntryNotes,
   type KeyedChange,
@@ -25,13 +23,11 @@ import {
   type TableName,
   type Version,
 } from '../protocol/ids.js';
-import { checkKey } from '../protocol/orderedKey.js';
 import {
   joinOptional,
   newestStamp,
   recordOf,
   rowOf,
-  type EncodedAttribute,
   type Row,
   type RowChange,
 } from '../protocol/row.js';
@@ -45,6 +41,7 @@ import {
 } from './definitionRows.js';
 import { evaluate, type LocalWrite, type WriteResult } from './evaluate.js';
 import { IndexEntries } from './indexes.js';
+import { isSoundRow, readTables, soundChanges } from './soundness.js';
 import { CLOCK_KEY, logKey, rowKey, tombstoneKey } from './keys.js';
 import type { CommittedEntry } from './logTail.js';
 import { PendingRows } from './pendingRows.js';
@@ -176,11 +173,12 @@ export class Commit {
     if (header.sequence < next) return 'known';
     if (header.sequence > next) return 'gap';
     if (!isIntactEntry(origin, bytes)) return 'damaged';
-    const tables = readable(bytes);
+    const tables = readTables(bytes);
     if (!tables) return 'damaged';
     if (tables.some((table) => this.#isUndefined(table))) return 'held';
-    const seen = new Set<string>();
-    this.#take({ origin, header, tables: tables.map((table) => this.#sound(table, seen)), bytes });
+    const sound = soundChanges(tables);
+    this.passedOver += sound.passedOver;
+    this.#take({ origin, header, tables: sound.tables, bytes });
     return 'applied';
   }
 
@@ -375,16 +373,6 @@ export class Commit {
     this.definitionsChanged = true;
   }
 
-  /**
-   * Without changes whose key or record is no valid one, and without a second change of a row (all of an entry's
-   * changes share one stamp): every node passes over the same.
-   */
-  #sound(table: TableChanges, seen: Set<string>): TableChanges {
-    const changes = table.changes.filter((one) => isFirst(table, one, seen) && isSound(one));
-    this.passedOver += table.changes.length - changes.length;
-    return changes.length === table.changes.length ? table : { ...table, changes };
-  }
-
   #isUndefined({ table, generation }: TableChanges): boolean {
     return this.#resolve(table, generation) === 'unknown';
   }
@@ -418,57 +406,6 @@ const shareable = (
   after: TableDefinition,
 ): TableDefinition | undefined =>
   before?.replicate === false && after.replicate !== false ? undefined : before;
-
-/** Undefined when the body breaks the layout. */
-const readable = (entry: Buffer): TableChanges[] | undefined => {
-  let tables: TableChanges[] | undefined;
-  whenWellFormed(() => {
-    tables = readEntryTables(entry);
-  });
-  return tables;
-};
-
-const isFirst = (table: TableChanges, { key }: KeyedChange, seen: Set<string>): boolean => {
-  const size = seen.size;
-  const bytes = Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
-  return seen.add(`${table.table}/${table.generation}/${bytes}`).size > size;
-};
-
-const isSoundRow = (key: Uint8Array, row: Row): boolean =>
-  whenWellFormed(() => {
-    checkKey(key);
-    if (row.kind === 'whole') return isGuardedMap(row.body);
-    if (row.kind === 'deleted') return true;
-    return [...row.registers].every(([name, { value }]) => isSoundAttribute({ name, value }));
-  });
-
-/** False when it throws MALFORMED, or answers false. */
-const whenWellFormed = (check: () => boolean | void): boolean => {
-  try {
-    return check() !== false;
-  } catch (error) {
-    if (error instanceof SkeinError && error.code === 'MALFORMED') return false;
-    throw error;
-  }
-};
-
-const isSound = ({ key, change }: KeyedChange): boolean =>
-  whenWellFormed(() => {
-    checkKey(key);
-    if (change.type === 'put') return isGuardedMap(change.body);
-    return change.type === 'delete' || change.attributes.every(isSoundAttribute);
-  });
-
-const isGuardedMap = (body: Uint8Array): boolean => {
-  guard(body);
-  const head = body[0] ?? 0;
-  return (head & 0xf0) === 0x80 || head === 0xde || head === 0xdf;
-};
-
-const isSoundAttribute = ({ name, value }: EncodedAttribute): boolean => {
-  guard(value);
-  return name !== '__proto__';
-};
 
 const isTable = (target: Target): target is Table => 'definition' in target;
 

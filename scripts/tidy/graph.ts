@@ -10,6 +10,8 @@ import type { Problem, SourceFile } from './sourceText.js';
 
 /** What somebody outside starts or imports; everything else has to be reached from here. */
 const ENTRY_POINT = /^(?:index\.ts|server\/cli\.ts|[^/]+\.config\.js|scripts\/.*|examples\/.*)$/;
+/** Starts the programs it names as `node path`. */
+const CI_SCRIPT = '.ci/run';
 const TEST_ENTRY_POINT = /^tests\/.*\.test\.ts$/;
 
 /** How a test writes the name of a program: `'fakeNode'`, `'../support/fakeNode.js'`. */
@@ -33,14 +35,15 @@ export function checkCycles(files: readonly SourceFile[]): Problem[] {
 
 /**
  * Files that no entry point reaches. What is published counts as used only when `index.ts`, the program or
- * a script uses it: code that only its own tests call is dead.
+ * a script uses it, or CI starts it: code that only its own tests call is dead.
  */
 export function checkDeadFiles(files: readonly SourceFile[]): Problem[] {
   const graph = graphOf(files, ['module', 'types', 'url']);
   const paths = [...graph.keys()];
+  const startedByCi = namedByCi(files);
   const used = reachable(
     graph,
-    paths.filter((path) => ENTRY_POINT.test(path)),
+    paths.filter((path) => ENTRY_POINT.test(path) || startedByCi.has(path)),
   );
   const started = namedByTests(files);
   const tested = reachable(
@@ -50,6 +53,13 @@ export function checkDeadFiles(files: readonly SourceFile[]): Problem[] {
   return paths
     .filter((path) => !(used.has(path) || (folderOf(path) === 'tests' && tested.has(path))))
     .map((path) => ({ path, line: 1, message: 'nothing that runs imports this file' }));
+}
+
+/** Commented lines start nothing. */
+function namedByCi(files: readonly SourceFile[]): ReadonlySet<string> {
+  const script =
+    files.find((file) => file.path === CI_SCRIPT)?.text.replace(/^\s*#.*$/gm, '') ?? '';
+  return new Set([...script.matchAll(/\bnode\s+([\w./-]+)/g)].map((match) => match[1] ?? ''));
 }
 
 /** Programs in tests/ that tests start as processes, and so name in a string instead of importing them. */

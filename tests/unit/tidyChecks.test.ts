@@ -190,6 +190,16 @@ test('a file that only its own test imports is dead, a file that supports tests 
   t.deepEqual(places(checkDeadFiles(files)), ['actors/dead.ts:1', 'tests/support/unused.ts:1']);
 });
 
+test('what CI starts is no dead file, unless only a comment says so', (t) => {
+  const files = sources({
+    '.ci/run': "# node .ci/old.mjs\ncheck 10 'cluster' node .ci/smoke.mjs\n",
+    '.ci/smoke.mjs': "import './below.mjs';\n",
+    '.ci/below.mjs': '',
+    '.ci/old.mjs': '',
+  });
+  t.deepEqual(places(checkDeadFiles(files)), ['.ci/old.mjs:1']);
+});
+
 for (const head of [
   'function work()',
   'export async function work<A, B extends C<D>>({ a, b }: X)',

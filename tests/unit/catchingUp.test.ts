@@ -1,0 +1,211 @@
+/** Whom a database copies from, what a copy leaves to be reached, and what of it a restart knows. */
+import test from 'ava';
+import { CatchingUp } from '../../actors/catchingUp.js';
+import type { ActorRef } from '../../actors/kernel/types.js';
+import type { ResyncMessage } from '../../actors/messages.js';
+import type { CopiedPosition } from '../../protocol/copyCheckpoint.js';
+import { encodeRecord } from '../../protocol/codec.js';
+import { encodeEntry } from '../../protocol/entry.js';
+import {
+  nodeName,
+  sequence,
+  tableGeneration,
+  tableName,
+  version,
+  type NodeName,
+} from '../../protocol/ids.js';
+import { encodeKey } from '../../protocol/orderedKey.js';
+import type { Row } from '../../protocol/row.js';
+import type { Store } from '../../storage/store.js';
+import { definition, inCommit, memoryStore, origin } from '../support/stores.js';
+
+const B = origin('b');
+const [ME, PEER, THIRD] = ['me', 'p', 'q'].map(nodeName) as [NodeName, NodeName, NodeName];
+
+const at = (count: number, of = B): CopiedPosition => ({
+  origin: of,
+  sequence: sequence(count),
+  version: version(count),
+  checksum: count,
+});
+
+/** What a resync actor was told, in words. */
+interface Told extends ActorRef<ResyncMessage> {
+  readonly told: string[];
+}
+const resyncOf = (): Told => {
+  const told: string[] = [];
+  const send = (message: ResyncMessage): 'queued' => {
+    if (message.type === 'wants.changed')
+      told.push(`wants ${message.wants.map((want) => `${want.origin}:${want.after}`).join(' ')}`);
+    else told.push(message.type);
+    return 'queued';
+  };
+  return { path: '/resync', send, told };
+};
+
+interface Stage {
+  readonly store: Store;
+  readonly catchingUp: CatchingUp;
+  readonly notes: { due: number };
+  /** Starts anew over what is stored. */
+  again(): Promise<CatchingUp>;
+}
+
+const stageOf = async (own = ME): Promise<Stage> => {
+  const store = await memoryStore({ node: own, builtIn: [definition('dogs')] });
+  const notes = { due: 0 };
+  const load = (): Promise<CatchingUp> => CatchingUp.load(store, own, () => void notes.due++);
+  return { store, notes, catchingUp: await load(), again: load };
+};
+
+const link = (
+  catchingUp: CatchingUp,
+  peer: NodeName,
+  options: { has: number; whole?: boolean },
+): Told => {
+  const resync = resyncOf();
+  catchingUp.linked(peer, {
+    resync,
+    origin: origin(peer),
+    positions: [at(options.has)],
+    whole: options.whole ?? true,
+  });
+  return resync;
+};
+
+const row: Row = {
+  kind: 'whole',
+  stamp: { version: version(1), origin: B },
+  body: encodeRecord({ x: 1 }),
+};
+const sent = (key: string) => ({
+  table: tableName('dogs'),
+  generation: tableGeneration(1),
+  key: encodeKey(key),
+  row,
+});
+
+/** A copy from PEER that has B up to `has` and owes `owed`, finished here in a batch that is durable. */
+const copied = async (
+  { store, catchingUp }: Stage,
+  copy: { has: number; owed: readonly CopiedPosition[] },
+): Promise<void> => {
+  catchingUp.copyBegun(PEER, { positions: [at(copy.has)], owed: copy.owed, estimatedRows: 1 });
+  await inCommit(store, (commit) => {
+    catchingUp.takeRows(PEER, [sent('k')], commit);
+    catchingUp.finishCopy(PEER, commit);
+  });
+  catchingUp.adopted();
+  catchingUp.advanced();
+};
+
+const apply = async (store: Store, count: number): Promise<void> =>
+  inCommit(store, (commit) => {
+    const place = { origin: B, sequence: sequence(count), version: version(count) };
+    commit.apply(B, encodeEntry({ ...place, tables: [] }));
+  });
+
+test('a node that copies is whole only when what it adopts is durable', async (t) => {
+  const { store, catchingUp } = await stageOf();
+  t.true(catchingUp.isWhole);
+  const resync = link(catchingUp, PEER, { has: 5_000 });
+  t.is(resync.told.at(-1), 'copy.wanted');
+  t.false(catchingUp.isWhole);
+  catchingUp.copyBegun(PEER, { positions: [at(5_000)], owed: [], estimatedRows: 1 });
+  await inCommit(store, (commit) => {
+    t.true(catchingUp.takeRows(PEER, [sent('k')], commit));
+    t.true(catchingUp.finishCopy(PEER, commit));
+    t.false(catchingUp.isWhole);
+  });
+  t.false(catchingUp.isWhole);
+  catchingUp.adopted();
+  t.true(catchingUp.isWhole);
+});
+
+test('what the source of a copy owed is owed here, until it is reached', async (t) => {
+  const stage = await stageOf();
+  const { store, catchingUp, notes } = stage;
+  link(catchingUp, PEER, { has: 5_000 });
+  await copied(stage, { has: 5_000, owed: [at(5_001)] });
+  t.false(catchingUp.isReady);
+  t.deepEqual(catchingUp.owed, [at(5_001)]);
+  await apply(store, 5_001);
+  catchingUp.advanced();
+  t.deepEqual(catchingUp.owed, []);
+  t.true(catchingUp.isReady);
+  t.is(notes.due, 1);
+});
+
+test('a restart knows what copies promised, and forgets it when it is reached', async (t) => {
+  const stage = await stageOf();
+  link(stage.catchingUp, PEER, { has: 5_000 });
+  await copied(stage, { has: 5_000, owed: [at(5_001)] });
+  const restarted = await stage.again();
+  t.deepEqual(restarted.owed, [at(5_001)]);
+  t.false(restarted.isReady);
+  t.true(restarted.isWhole);
+  await apply(stage.store, 5_001);
+  const reached = await stage.again();
+  t.deepEqual(reached.owed, []);
+  t.true(reached.isReady);
+});
+
+test('a restart goes on with a copy after the last row it took', async (t) => {
+  const { store, catchingUp, again } = await stageOf();
+  link(catchingUp, PEER, { has: 5_000 });
+  catchingUp.copyBegun(PEER, { positions: [at(5_000)], owed: [], estimatedRows: 2 });
+  await inCommit(store, (commit) => catchingUp.takeRows(PEER, [sent('k')], commit));
+  const restarted = await again();
+  t.false(restarted.isWhole);
+  t.like(restarted.progress, { from: null, rowsDone: 1, rowsEstimated: 2 });
+  t.is(link(restarted, THIRD, { has: 5_000 }).told.at(-1), 'copy.wanted');
+});
+
+for (const [own, isWhole] of [
+  ['a', true],
+  ['z', false],
+] as const)
+  test(`everybody linked is in the middle of a copy: ${own} ${isWhole ? 'gives up its own' : 'waits'}`, async (t) => {
+    const { store, catchingUp, notes } = await stageOf(nodeName(own));
+    const first = link(catchingUp, PEER, { has: 5_000 });
+    catchingUp.copyBegun(PEER, { positions: [at(5_000)], owed: [at(6_000)], estimatedRows: 2 });
+    await inCommit(store, (commit) => catchingUp.takeRows(PEER, [sent('k')], commit));
+    catchingUp.unlinked(PEER, first);
+    t.false(catchingUp.isWhole);
+    link(catchingUp, PEER, { has: 5_000, whole: false });
+    t.is(catchingUp.isWhole, isWhole);
+    t.deepEqual(catchingUp.owed, isWhole ? [at(6_000)] : []);
+    t.is(notes.due, isWhole ? 1 : 0);
+    t.false(catchingUp.isReady);
+    t.is(store.sharedVector().get(B), undefined);
+  });
+
+test('a copy is not given up while somebody linked is whole', async (t) => {
+  const { catchingUp } = await stageOf(nodeName('a'));
+  const first = link(catchingUp, PEER, { has: 5_000 });
+  link(catchingUp, THIRD, { has: 5_000 });
+  catchingUp.unlinked(PEER, first);
+  link(catchingUp, PEER, { has: 5_000, whole: false });
+  t.false(catchingUp.isWhole);
+  t.is(catchingUp.progress?.from, THIRD);
+});
+
+test('what peers said about logs that begin too late is forgotten after a copy', async (t) => {
+  const stage = await stageOf();
+  const { catchingUp } = stage;
+  const resync = link(catchingUp, PEER, { has: 5_000 });
+  catchingUp.tooOld(PEER, B);
+  await copied(stage, { has: 5_000, owed: [] });
+  catchingUp.noticed(PEER, [at(5_001)], true);
+  t.is(resync.told.at(-1), `wants ${B}:5000`);
+  t.true(catchingUp.isReady);
+});
+
+test('the log goes on, and the node is not ready, while nobody can give the copy it needs', async (t) => {
+  const { catchingUp } = await stageOf();
+  const resync = link(catchingUp, PEER, { has: 5_000, whole: false });
+  t.deepEqual(resync.told, [`wants ${B}:0`]);
+  t.false(catchingUp.isReady);
+  t.true(catchingUp.isWhole);
+});
