@@ -48,6 +48,7 @@ export class CatchingUp {
   #reach: Map<OriginId, CopiedPosition>;
   /** Positions were taken over by a batch that is not yet durable. */
   #isAdopting = false;
+  #completed: CopyProgress | null = null;
   readonly #noteDue: () => void;
 
   private constructor(parts: {
@@ -87,8 +88,9 @@ export class CatchingUp {
     return [...this.#reach.values()];
   }
 
+  /** Of the copy that is going on, or of the last one that was completed in this life: then exactly all of it. */
   get progress(): CopyProgress | null {
-    if (!this.#copy) return null;
+    if (!this.#copy) return this.#completed;
     const { rowsDone, rowsEstimated } = this.#copy;
     return { from: this.#copyFrom, rowsDone, rowsEstimated };
   }
@@ -191,7 +193,8 @@ export class CatchingUp {
   /** All rows are accepted: takes over the positions they vouch for. */
   finishCopy(peer: NodeName, commit: Commit): boolean {
     if (peer !== this.#copyFrom || !this.#copy) return false;
-    const { adopt } = this.#copy;
+    const { adopt, rowsDone } = this.#copy;
+    this.#completed = { from: peer, rowsDone, rowsEstimated: rowsDone };
     commit.adopt(
       [...(adopt ?? [])].map(([origin, position]) => [
         origin,
@@ -240,8 +243,12 @@ export class CatchingUp {
     const plan = this.#planned();
     this.#from = plan.from;
     this.#copyNeeded = plan.copyNeeded;
-    for (const [peer, view] of this.#peers)
-      view.resync.send({ type: 'wants.changed', wants: plan.wants.get(peer) ?? [] }, 'control');
+    for (const [peer, view] of this.#peers) {
+      const wants = plan.wants.get(peer) ?? [];
+      const sent = view.resync.send({ type: 'wants.changed', wants }, 'control');
+      // Its end was told before its beginning: control overtakes data.
+      if (sent === 'dead') return this.unlinked(peer, view.resync);
+    }
     if (plan.copyNeeded && this.#copyFrom === null && plan.copyFrom !== null)
       this.#startCopy(plan.copyFrom);
   }

@@ -134,6 +134,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
 
   async #openDatabases(): Promise<void> {
     const { config, files } = this.#parts.resources;
+    await files.prepare(SYSTEM);
     const names = new Set([SYSTEM, DEFAULT_DATABASE, ...(await files.list())]);
     for (const { database } of config.tables) names.add(database);
     await Promise.all([...names].map((database) => this.#openDatabase(database)));

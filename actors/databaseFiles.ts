@@ -12,6 +12,8 @@ import type { Store } from '../storage/store.js';
 export interface DatabaseFiles {
   /** STORAGE_LOCKED when another process holds the directory. */
   open(database: DatabaseName): Promise<Level>;
+  /** Opens a database ahead of its first `open`, so that a refusal ends the start at once. */
+  prepare(database: DatabaseName): Promise<void>;
   /** Closes the store; its level too, unless it lives in memory and is to be opened again. */
   close(store: Store): Promise<void>;
   list(): Promise<DatabaseName[]>;
@@ -22,28 +24,40 @@ export interface DatabaseFiles {
 export const databaseFiles = (storage: Config['storage']): DatabaseFiles =>
   storage.engine === 'memory' ? inMemory() : inDirectories(storage.path);
 
-const inDirectories = (path: string): DatabaseFiles => ({
-  open: (database) => openDirectory(join(path, directoryOf(database))),
-  close: async (store) => {
-    try {
-      await store.markClean();
-    } finally {
-      await store.level.close();
-    }
-  },
-  list: async () => {
-    const found = await readdir(path, { withFileTypes: true }).catch(nothingThere);
-    return found
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => databaseName(decodeURIComponent(entry.name)));
-  },
-  erase: (database) => rm(join(path, directoryOf(database)), { recursive: true, force: true }),
-});
+const inDirectories = (path: string): DatabaseFiles => {
+  const prepared = new Map<DatabaseName, Level>();
+  const openNow = (database: DatabaseName) => openDirectory(join(path, directoryOf(database)));
+  return {
+    open: async (database) => {
+      const level = prepared.get(database) ?? (await openNow(database));
+      prepared.delete(database);
+      return level;
+    },
+    prepare: async (database) => {
+      prepared.set(database, await openNow(database));
+    },
+    close: async (store) => {
+      try {
+        await store.markClean();
+      } finally {
+        await store.level.close();
+      }
+    },
+    list: async () => {
+      const found = await readdir(path, { withFileTypes: true }).catch(nothingThere);
+      return found
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => databaseName(decodeURIComponent(entry.name)));
+    },
+    erase: (database) => rm(join(path, directoryOf(database)), { recursive: true, force: true }),
+  };
+};
 
 /** A memory level survives its router's restarts, not its node. */
 const inMemory = (): DatabaseFiles => {
   const levels = new Map<DatabaseName, Level>();
   return {
+    prepare: async () => undefined,
     open: async (database) => {
       const level = levels.get(database) ?? (await openMemory());
       levels.set(database, level);

@@ -129,6 +129,8 @@ class PeerConnection implements Actor<PeerMessage> {
       url: this.#parts.url,
       links: this.#links.size,
       attempt: this.#attempt,
+      streamCrashes: this.#streams.crashes.count,
+      lastStreamCrash: this.#streams.crashes.last,
       rttMs: this.#current?.rttMs ?? null,
       ...(this.#current ? {} : { reason: this.#reason }),
     };

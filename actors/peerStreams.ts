@@ -3,13 +3,7 @@
  * own). Used by peerConnection only; children of that actor. Routes stream frames to them without its mailbox.
  */
 import type { ControlFrame } from '../protocol/frames.js';
-import {
-  databaseName,
-  version,
-  type DatabaseName,
-  type NodeName,
-  type Version,
-} from '../protocol/ids.js';
+import { version, type DatabaseName, type NodeName, type Version } from '../protocol/ids.js';
 import type { ActorContext, ActorRef } from './kernel/types.js';
 import type { Link } from './link.js';
 import type {
@@ -51,6 +45,8 @@ export class PeerStreams {
   #resyncs = new Map<number, ActorRef<ResyncMessage>>();
   #feeds = new Map<number, ActorRef<FeedMessage>>();
   #watched = new Set<DatabaseName>();
+  #crashCount = 0;
+  #lastCrash: string | null = null;
 
   constructor(parts: {
     context: ActorContext<PeerMessage>;
@@ -66,10 +62,9 @@ export class PeerStreams {
 
   /** The hybrid clock of this node, for the greeting; 0 where the system database cannot tell. */
   async clock(): Promise<Version> {
-    const router = this.#databases.get(databaseName('system')) ?? [...this.#databases.values()][0];
-    if (!router) return version(0);
-    const status = await askStatus(this.#context, router);
-    return status?.clock ?? version(0);
+    const routers = [...this.#databases.values()];
+    const statuses = await Promise.all(routers.map((router) => askStatus(this.#context, router)));
+    return version(Math.max(0, ...statuses.map((status) => status?.clock ?? 0)));
   }
 
   /** What is written here from now on is ordered after what the peer had seen. */
@@ -163,6 +158,7 @@ export class PeerStreams {
   /** A stream's actor ended by itself. */
   ended(message: Extract<PeerMessage, { type: 'stream.ended' }>): void {
     const { database, side, terminated } = message;
+    if ('error' in terminated.reason) this.#noteCrash(terminated.path, terminated.reason.error);
     if (terminated.reason.kind === 'restarting') return;
     if (side === 'feed') {
       const sending = this.#sending.get(database);
@@ -176,6 +172,16 @@ export class PeerStreams {
     this.#receiving.delete(database);
     this.#resyncs.delete(receiving.stream);
     this.#resubscribeLater(database);
+  }
+
+  /** Crashes of streams: their places are made anew, so that their parent has to remember. */
+  get crashes(): { readonly count: number; readonly last: string | null } {
+    return { count: this.#crashCount, last: this.#lastCrash };
+  }
+
+  #noteCrash(path: string, error: Error): void {
+    this.#crashCount++;
+    this.#lastCrash = `${path.slice(path.lastIndexOf('/') + 1)}: ${error.message}`;
   }
 
   async databasesChanged(databases: Databases): Promise<void> {

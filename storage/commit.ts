@@ -137,10 +137,11 @@ export class Commit {
 
   /** Defines a table, or changes its definition, as a logged transaction. */
   define(request: { definition: TableDefinition; nowMs: number; notes?: EntryNotes }): void {
-    const { definition } = request;
     const store = this.#store;
+    const present = store.catalog.find(request.definition.name)?.definition;
+    const definition = stated(present, request.definition);
     const generation = store.catalog.nextGeneration(definition.name);
-    const before = shareable(store.catalog.find(definition.name)?.definition, definition);
+    const before = shareable(present, definition);
     const attributes = definitionPatch(before, definition);
     if (attributes.length === 0) return;
     store.clock = tick(store.clock, request.nowMs);
@@ -399,6 +400,12 @@ type Target = Table | typeof DEFINITIONS;
 
 const EMPTY = Buffer.alloc(0);
 const DEFINITIONS_GENERATION = 1 as TableGeneration;
+
+/** A definition that says nothing of replication shares a table that stayed here: that has to be said. */
+const stated = (before: TableDefinition | undefined, after: TableDefinition): TableDefinition =>
+  before?.replicate === false && after.replicate === undefined
+    ? { ...after, replicate: true }
+    : after;
 
 /** Peers know nothing of a table that stayed here: when it is shared, its whole definition is news. */
 const shareable = (

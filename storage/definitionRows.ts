@@ -67,8 +67,8 @@ export const definitionOf = (place: {
     primaryKey: record.primaryKey,
     schemaDefined: record.schemaDefined === true,
     attributes: attributes.sort(byPlace),
-    ...(record.sealed === true && { sealed: true }),
-    ...(record.replicate === false && { replicate: false }),
+    ...(typeof record.sealed === 'boolean' && { sealed: record.sealed }),
+    ...(typeof record.replicate === 'boolean' && { replicate: record.replicate }),
     ...(typeof record.expirationSeconds === 'number' && {
       expirationSeconds: record.expirationSeconds,
     }),

@@ -17,6 +17,7 @@ import {
   type Row,
   type RowChange,
 } from '../protocol/row.js';
+import { recordKey } from '../protocol/validate.js';
 import { createPicker } from '../protocol/skipScan.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import { foldChanges } from '../protocol/transaction.js';
@@ -179,16 +180,9 @@ class StagedTable {
     if (typeof record !== 'object' || record === null || Array.isArray(record))
       throw invalidRequest(`'records[${index}]' must be an object`);
     const { primaryKey } = this.#table.definition;
-    const key = Object.hasOwn(record, primaryKey) ? record[primaryKey] : undefined;
-    if (key === undefined || key === null || key === '') {
-      if (type !== 'update') return this.#input.newKey();
-      throw invalidRequest(
-        'a valid hash attribute must be provided with update record, check log for more info',
-      );
-    }
-    if (typeof key !== 'string' && typeof key !== 'number')
-      throw invalidRequest(`'records[${index}].${primaryKey}' must be a string or a number`);
-    return key;
+    const label = `records[${index}].${primaryKey}`;
+    const key = recordKey(record, primaryKey, type === 'put' ? 'upsert' : type, label);
+    return key ?? this.#input.newKey();
   }
 
   #noteAttributes(record: RecordObject, found: Set<string>): void {

@@ -31,20 +31,20 @@ export interface TableSnapshot extends SearchSource {
 /** One record without a snapshot of its own: the newest durable state. */
 export const readRecord = (store: Store, table: Table, key: Key): RecordObject | undefined => {
   const bytes = store.level.getSync(rowKey(table.number, encodeKey(key)));
-  return bytes === undefined ? undefined : visibleRecord({ store, table, bytes });
+  return bytes === undefined ? undefined : visibleRecord({ store, table, bytes, key });
 };
 
 export const openTable = (store: Store, table: Table): TableSnapshot => {
   const snapshot = store.level.snapshot();
   const options = { snapshot };
-  const recordAt = (key: Uint8Array): RecordObject | undefined => {
-    const bytes = store.level.getSync(rowKey(table.number, key), options);
-    return bytes === undefined ? undefined : visibleRecord({ store, table, bytes });
+  const recordAt = (key: Key): RecordObject | undefined => {
+    const bytes = store.level.getSync(rowKey(table.number, encodeKey(key)), options);
+    return bytes === undefined ? undefined : visibleRecord({ store, table, bytes, key });
   };
   return {
     definition: table.definition,
     isIndexed: (attribute) => table.attributes.get(attribute)?.index === 'ready',
-    get: (keys) => keys.map((key) => recordAt(encodeKey(key))),
+    get: (keys) => keys.map(recordAt),
     scan: (scan) => scanRows({ store, table, options, reverse: scan.reverse === true }),
     scanIndex: (attribute, range) => scanIndex({ store, table, options, attribute, range }),
     count: (countMax) => countRows({ store, table, options, countMax }),
@@ -58,15 +58,20 @@ interface Scan {
   readonly options: object;
 }
 
+/** The key is that of the row, whatever its record says. */
 const visibleRecord = (place: {
   store: Store;
   table: Table;
   bytes: Buffer;
+  key: Key;
 }): RecordObject | undefined => {
-  const { store, table, bytes } = place;
+  const { store, table, bytes, key } = place;
   if (isStoredDelete(bytes)) return undefined;
   const body = wholeBody(bytes) ?? recordOf(decodeRow(bytes, store.origins));
-  return body && withoutDropped(table, decode(body) as RecordObject);
+  if (!body) return undefined;
+  const record = decode(body) as RecordObject;
+  record[table.definition.primaryKey] = key;
+  return withoutDropped(table, record);
 };
 
 /** Attributes dropped on this node are hidden; the rows keep them, since drops stay local. */
@@ -78,14 +83,15 @@ const withoutDropped = (table: Table, record: RecordObject): RecordObject => {
 
 async function* scanRows(scan: Scan & { reverse: boolean }): AsyncGenerator<RecordObject[]> {
   const { store, table, reverse } = scan;
-  const iterator = store.level.values({ ...rowsOf(table.number), ...scan.options, reverse });
+  const iterator = store.level.iterator({ ...rowsOf(table.number), ...scan.options, reverse });
   try {
     for (;;) {
       const found = await iterator.nextv(limits.readBatchRows);
       if (found.length === 0) return;
       const records: RecordObject[] = [];
-      for (const bytes of found) {
-        const record = visibleRecord({ store, table, bytes });
+      for (const [rowAt, bytes] of found) {
+        const key = decodeKey(primaryKeyOf(rowAt));
+        const record = visibleRecord({ store, table, bytes, key });
         if (record) records.push(record);
       }
       yield records;

@@ -14,12 +14,13 @@ const UTF8_BYTES_PER_UNIT_MAX = 3;
 /**
  * The record's primary key. Undefined where an insert or upsert has none (absent or null): the
  * caller makes one. `5` and `"5"` are different keys. INVALID_REQUEST for an update without a key
- * and for a key that cannot be stored, KEY_TOO_LONG above `limits.keyBytesMax`.
+ * and for a key that cannot be stored (`label` names it), KEY_TOO_LONG above `limits.keyBytesMax`.
  */
 export const recordKey = (
   record: RecordObject,
   primaryKeyName: string,
   operation: 'insert' | 'update' | 'upsert',
+  label: string = primaryKeyName,
 ): Key | undefined => {
   const key = Object.hasOwn(record, primaryKeyName) ? record[primaryKeyName] : undefined;
   if (key === undefined || key === null) {
@@ -28,7 +29,7 @@ export const recordKey = (
       'a valid hash attribute must be provided with update record, check log for more info',
     );
   }
-  return storableKey(key, primaryKeyName);
+  return storableKey(key, label);
 };
 
 /** Whether a text is more than `limits.keyBytesMax` as a key. */

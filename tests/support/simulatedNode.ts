@@ -171,6 +171,7 @@ export class SimulatedNode {
           await store.level.close();
         }
       },
+      prepare: async () => undefined,
       list: async () => [DATABASE],
       erase: async () => this.disk.erase(),
     };

@@ -181,13 +181,14 @@ for (const [own, isWhole] of [
     t.is(store.sharedVector().get(B), undefined);
   });
 
-test('a copy is not given up while somebody linked is whole', async (t) => {
+test('a copy is not given up while somebody linked is whole, though that refused to be its source', async (t) => {
   const { catchingUp } = await stageOf(nodeName('a'));
-  const first = link(catchingUp, PEER, { has: 5_000 });
   link(catchingUp, THIRD, { has: 5_000 });
-  catchingUp.unlinked(PEER, first);
+  catchingUp.copyFailed(THIRD);
   link(catchingUp, PEER, { has: 5_000, whole: false });
   t.false(catchingUp.isWhole);
+  t.is(catchingUp.progress?.from, null);
+  catchingUp.retry();
   t.is(catchingUp.progress?.from, THIRD);
 });
 

@@ -190,7 +190,7 @@ for (const [name, table, writes, rows, expected] of cases)
 
 test('a record without a key gets one, but for an update', (t) => {
   const { changes, results } = evaluated(PLAIN, [
-    { table: 't', type: 'insert', records: [{ x: 1 }, { id: '', x: 2 }, { id: null }] },
+    { table: 't', type: 'insert', records: [{ x: 1 }, { x: 2 }, { id: null }] },
   ]);
   t.deepEqual(results[0]?.written, ['made-1', 'made-2', 'made-3']);
   t.deepEqual(changes[1], ['made-2', ['put', { id: 'made-2', x: 2 }]]);
@@ -219,6 +219,8 @@ for (const [name, bad, message] of [
     { id: {} },
     "'records[0].id' must be a string or a number",
   ],
+  ['a record with an empty key', { id: '' }, "'records[0].id' is not allowed to be empty"],
+  ['an infinite key', { id: Infinity }, "'records[0].id' must be a string or a number"],
 ] as const)
   test(`${name} is refused by its place`, (t) => {
     t.throws(() => evaluated(PLAIN, [one('put', bad as object)]), {
