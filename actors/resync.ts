@@ -7,15 +7,15 @@ import { millisecondsOf } from '../protocol/clock.js';
 import {
   decodeCopyRows,
   decodeEntries,
-  decodeEntryPart,
+  decodeFramePart,
   readDataHeader,
-  type EntryPart,
+  type FramePart,
   type SentEntry,
 } from '../protocol/dataFrames.js';
 import { readEntryHeader } from '../protocol/entry.js';
 import { SkeinError } from '../protocol/errors.js';
 import { FRAME_KIND, type ControlFrame } from '../protocol/frames.js';
-import type { DatabaseName, NodeName, OriginId, Version } from '../protocol/ids.js';
+import type { DatabaseName, NodeName, Version } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import {
   startResync,
@@ -48,7 +48,7 @@ class Resync implements Actor<ResyncMessage> {
   readonly #parts: ResyncParts;
   #state: ResyncState;
   #entries: readonly SentEntry[] = [];
-  #part: { readonly origin: OriginId; readonly bytes: Buffer; filled: number } | null = null;
+  #part: { readonly bytes: Buffer; filled: number } | null = null;
   #rowsReceived = 0;
   #lastReceived: { version: Version; localMs: number } | null = null;
 
@@ -163,10 +163,16 @@ class Resync implements Actor<ResyncMessage> {
         'MALFORMED',
         `The peer sends beyond its credit: ${this.#state.uncommittedBytes} bytes`,
       );
+    if (readDataHeader(frame).kind === FRAME_KIND.FramePart)
+      return this.#onPart(decodeFramePart(frame));
+    return this.#onWhole(frame);
+  }
+
+  #onWhole(frame: Buffer): void {
     const { kind } = readDataHeader(frame);
     if (kind === FRAME_KIND.Entries) return this.#receive(decodeEntries(frame), frame.length);
-    if (kind === FRAME_KIND.EntryPart) return this.#onPart(decodeEntryPart(frame));
-    return this.#onRows(frame);
+    if (kind === FRAME_KIND.CopyRows) return this.#onRows(frame);
+    throw new SkeinError('MALFORMED', `The parts of a frame make one of kind ${kind}`);
   }
 
   #receive(entries: readonly SentEntry[], bytes: number): void {
@@ -181,27 +187,20 @@ class Resync implements Actor<ResyncMessage> {
     this.#entries = [];
   }
 
-  /** Collects a transaction that came in parts; a part out of place means frames were lost: a crash, a new stream. */
-  #onPart(part: EntryPart): void {
-    if (part.offset === 0)
-      this.#part = {
-        origin: part.origin,
-        bytes: Buffer.allocUnsafe(part.totalBytes),
-        filled: 0,
-      };
+  /** Collects a frame that came in parts; a part out of place means frames were lost: a crash, a new stream. */
+  #onPart(part: FramePart): void {
+    if (part.offset === 0) this.#part = { bytes: Buffer.allocUnsafe(part.totalBytes), filled: 0 };
     const whole = this.#part;
     const fits =
-      whole?.origin === part.origin &&
-      whole.filled === part.offset &&
+      whole?.filled === part.offset &&
       whole.bytes.length === part.totalBytes &&
       part.offset + part.bytes.length <= part.totalBytes;
-    if (!whole || !fits)
-      throw new SkeinError('MALFORMED', 'A part of a transaction is out of place');
+    if (!whole || !fits) throw new SkeinError('MALFORMED', 'A part of a frame is out of place');
     whole.bytes.set(part.bytes, part.offset);
     whole.filled += part.bytes.length;
     if (whole.filled < whole.bytes.length) return;
     this.#part = null;
-    this.#receive([{ origin: whole.origin, bytes: whole.bytes }], whole.bytes.length);
+    this.#onWhole(whole.bytes);
   }
 
   #onRows(frame: Buffer): void {

@@ -4,12 +4,7 @@
  * know what was sent: it ends the stream, and the peer subscribes again from its vector.
  */
 import { millisecondsOf } from '../protocol/clock.js';
-import {
-  encodeCopyRows,
-  encodeEntries,
-  encodeEntryPart,
-  type SentRow,
-} from '../protocol/dataFrames.js';
+import { encodeCopyRows, encodeEntries, splitFrame, type SentRow } from '../protocol/dataFrames.js';
 import { readEntryHeader } from '../protocol/entry.js';
 import {
   backlogOf,
@@ -27,7 +22,6 @@ import {
   type OriginId,
   type Version,
 } from '../protocol/ids.js';
-import { limits } from '../protocol/limits.js';
 import type { LogRead } from '../storage/log.js';
 import type { CopySource } from '../storage/snapshot.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
@@ -232,30 +226,20 @@ class TableSubscription implements Actor<FeedMessage> {
   async #sendEntries(): Promise<FeedEvent | undefined> {
     if (!this.#read) return undefined;
     const { origin, entries } = this.#read;
-    const { link } = this.#parts;
     const last = entries.at(-1);
     if (last) this.#sending = readEntryHeader(last).version;
-    const [only] = entries;
-    if (only && entries.length === 1 && only.length > limits.entryPartBytes)
-      await this.#sendParts(origin, only);
-    else
-      link.send(
-        encodeEntries(
-          this.#stream,
-          entries.map((bytes) => ({ origin, bytes })),
-        ),
-      );
+    const sent = entries.map((bytes) => ({ origin, bytes }));
+    await this.#sendData(encodeEntries(this.#stream, sent));
     this.#context.count('entriesSent', entries.length);
     return this.#congestion();
   }
 
-  /** A transaction larger than a frame, no faster than the link takes it. */
-  async #sendParts(origin: OriginId, entry: Buffer): Promise<void> {
-    for (let offset = 0; offset < entry.length; offset += limits.entryPartBytes) {
-      const bytes = entry.subarray(offset, offset + limits.entryPartBytes);
-      const part = { origin, totalBytes: entry.length, offset, bytes };
-      this.#parts.link.send(encodeEntryPart(this.#stream, part));
-      await this.#parts.link.writable(this.#context.signal);
+  /** In parts where it is large, and then no faster than the link takes them. */
+  async #sendData(frame: Buffer): Promise<void> {
+    const parts = splitFrame(this.#stream, frame);
+    for (const part of parts) {
+      this.#parts.link.send(part);
+      if (parts.length > 1) await this.#parts.link.writable(this.#context.signal);
     }
   }
 
@@ -307,7 +291,7 @@ class TableSubscription implements Actor<FeedMessage> {
     }
     const frame = encodeCopyRows(this.#stream, copy.rows);
     copy.sent += copy.rows.length;
-    this.#parts.link.send(frame);
+    await this.#sendData(frame);
     this.#context.count('rowsCopied', copy.rows.length);
     return { type: 'credited', bytes: -frame.length };
   }

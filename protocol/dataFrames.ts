@@ -3,7 +3,7 @@
  * byte and the stream number (u32); origins are named once per frame. Called by feed and resync.
  *
  *   Entries    varint number of origins, their texts; then for each entry varint place of its origin, the entry
- *   EntryPart  origin text, varint total length, varint offset, the bytes of the part
+ *   FramePart  varint total length, varint offset, the bytes of that part of an Entries or CopyRows frame
  *   CopyRows   origins as above; then for each row table, varint generation, key, u8 form and the row:
  *              1 whole: stamp, record. 2 deleted: stamp. 3 patched: u8 which of floor (1), dead (2) are there,
  *              those stamps, alive's stamp, varint number of registers, each name, stamp, value.
@@ -66,31 +66,44 @@ export const decodeEntries = (frame: Buffer): SentEntry[] => {
   return entries;
 };
 
-export interface EntryPart {
-  readonly origin: OriginId;
+/** A data frame larger than a message may be travels in parts, in order, nothing between them on its stream. */
+export interface FramePart {
+  /** Of the whole frame. */
   readonly totalBytes: number;
   readonly offset: number;
   readonly bytes: Buffer;
 }
 
-export const encodeEntryPart = (stream: number, part: EntryPart): Buffer => {
-  const writer = begin(FRAME_KIND.EntryPart, stream, part.bytes.length + 256);
-  writer.shortText(part.origin);
+/** The frame itself, or its parts. */
+export const splitFrame = (stream: number, frame: Buffer): Buffer[] => {
+  if (frame.length <= limits.framePartBytes) return [frame];
+  const parts: Buffer[] = [];
+  for (let offset = 0; offset < frame.length; offset += limits.framePartBytes) {
+    const bytes = frame.subarray(offset, offset + limits.framePartBytes);
+    parts.push(encodeFramePart(stream, { totalBytes: frame.length, offset, bytes }));
+  }
+  return parts;
+};
+
+export const encodeFramePart = (stream: number, part: FramePart): Buffer => {
+  const writer = begin(FRAME_KIND.FramePart, stream, part.bytes.length + 32);
   writer.varint(part.totalBytes);
   writer.varint(part.offset);
   writer.bytes(part.bytes);
   return writer.view();
 };
 
-export const decodeEntryPart = (frame: Buffer): EntryPart => {
+export const decodeFramePart = (frame: Buffer): FramePart => {
   const reader = new ByteReader(frame, DATA_HEADER_BYTES);
-  const origin = reader.shortText() as OriginId;
   const totalBytes = reader.varint();
   const offset = reader.varint();
-  if (totalBytes > limits.transactionBytesMax)
-    throw new SkeinError('MALFORMED', `A transaction of ${totalBytes} bytes is announced`);
-  return { origin, totalBytes, offset, bytes: reader.view(reader.left) };
+  if (totalBytes > WHOLE_FRAME_BYTES_MAX)
+    throw new SkeinError('MALFORMED', `A frame of ${totalBytes} bytes is announced`);
+  return { totalBytes, offset, bytes: reader.view(reader.left) };
 };
+
+/** One transaction, or one row, of the largest size with what goes around it. */
+export const WHOLE_FRAME_BYTES_MAX = limits.transactionBytesMax + limits.frameBytesMax;
 
 export interface SentRow {
   readonly table: TableName;

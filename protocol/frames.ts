@@ -1,6 +1,6 @@
 /**
  * The frames of one link (`skein.replication.v1`): kinds, shapes, bytes. Control frames are one kind byte and a
- * MessagePack map checked against a schema; data frames (Entries, EntryPart, CopyRows) are laid out by hand.
+ * MessagePack map checked against a schema; data frames (Entries, FramePart, CopyRows) are laid out by hand.
  * Kinds are append-only and never reused. Shapes and meaning: docs/PROTOCOL.md. Called by the link actors.
  */
 import { decode, encode } from './codec.js';
@@ -32,7 +32,7 @@ export const FRAME_KIND = {
   CopyEnd: 16,
   CopyRefused: 17,
   Entries: 32,
-  EntryPart: 33,
+  FramePart: 33,
   CopyRows: 34,
 } as const;
 

@@ -26,8 +26,8 @@ export const limits = {
   frameBytesMax: 4 * MIB,
   /** A feed fills frames of entries up to about this size. */
   frameBytesTarget: 64 * KIB,
-  /** Entries above this travel in parts of this size. */
-  entryPartBytes: 1 * MIB,
+  /** Data frames above this travel in parts of this size. */
+  framePartBytes: 1 * MIB,
   /** Largest message accepted before the greeting is complete. */
   greetingBytesMax: 64 * KIB,
   /** Origins named in one frame. */

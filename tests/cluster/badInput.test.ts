@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
-import { encodeEntries, encodeEntryPart } from '../../protocol/dataFrames.js';
+import { encodeEntries, encodeFramePart } from '../../protocol/dataFrames.js';
 import { encodeEntry } from '../../protocol/entry.js';
 import { decodeControl, encodeControl, FRAME_KIND, type Greeting } from '../../protocol/frames.js';
 import {
@@ -291,7 +291,7 @@ test.serial('what is no frame after a greeting closes the link', async (t) => {
   }
 });
 
-const DATA_KINDS = [FRAME_KIND.Entries, FRAME_KIND.EntryPart, FRAME_KIND.CopyRows];
+const DATA_KINDS = [FRAME_KIND.Entries, FRAME_KIND.FramePart, FRAME_KIND.CopyRows];
 
 const randomData = (kind: number, stream: number): Buffer => {
   const header = Buffer.alloc(5);
@@ -355,11 +355,9 @@ const ON_A_STREAM: readonly (readonly [string, SayOnStream])[] = [
       peer.send(encodeEntries(stream, [{ origin, bytes: entryOf(origin, 1) }]).subarray(0, -5)),
   ],
   [
-    'a part of a transaction of a TiB',
-    (peer, stream, origin) =>
-      peer.send(
-        encodeEntryPart(stream, { origin, totalBytes: 2 ** 40, offset: 0, bytes: randomBytes(9) }),
-      ),
+    'a part of a frame of a TiB',
+    (peer, stream) =>
+      peer.send(encodeFramePart(stream, { totalBytes: 2 ** 40, offset: 0, bytes: randomBytes(9) })),
   ],
   [
     'a copy nobody asked for',

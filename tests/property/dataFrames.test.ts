@@ -6,10 +6,10 @@ import { encode } from '../../protocol/codec.js';
 import {
   decodeCopyRows,
   decodeEntries,
-  decodeEntryPart,
+  decodeFramePart,
   encodeCopyRows,
   encodeEntries,
-  encodeEntryPart,
+  encodeFramePart,
   readDataHeader,
   type SentRow,
 } from '../../protocol/dataFrames.js';
@@ -82,7 +82,6 @@ test('any entries and rows come back from their frame, with its stream', (t) => 
 test('any part comes back from its frame', (t) => {
   const part = fc.record(
     {
-      origin: someOrigin,
       totalBytes: fc.nat(limits.transactionBytesMax),
       offset: fc.maxSafeNat(),
       bytes,
@@ -91,7 +90,7 @@ test('any part comes back from its frame', (t) => {
   );
   fc.assert(
     fc.property(stream, part, (number, given) =>
-      isDeepStrictEqual(decodeEntryPart(encodeEntryPart(number, given)), given),
+      isDeepStrictEqual(decodeFramePart(encodeFramePart(number, given)), given),
     ),
     { numRuns: 2_000 },
   );
@@ -103,7 +102,7 @@ const read = (frame: Buffer): unknown => {
   if (isControlFrame(frame)) return decodeControl(frame);
   const { kind } = readDataHeader(frame);
   if (kind === FRAME_KIND.Entries) return decodeEntries(frame);
-  return kind === FRAME_KIND.EntryPart ? decodeEntryPart(frame) : decodeCopyRows(frame);
+  return kind === FRAME_KIND.FramePart ? decodeFramePart(frame) : decodeCopyRows(frame);
 };
 
 const isReadOrRefused = (frame: Buffer): boolean => {

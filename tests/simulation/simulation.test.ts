@@ -51,7 +51,7 @@ const HAPPENS = [
   'copiesResumed',
   'entriesRelayed',
   'framesLost',
-  'frames EntryPart',
+  'frames FramePart',
   'frames TooOld',
   'operations acknowledged',
   'operations notStored',

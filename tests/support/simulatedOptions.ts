@@ -101,7 +101,7 @@ const limitsOf = (
   frameBytesTarget: random.pick([100, 400, limits.frameBytesTarget]),
   streamWindowBytes: random.pick([300, 2_000, limits.streamWindowBytes]),
   socketBufferedBytesMax: random.pick([250, 2_000, limits.socketBufferedBytesMax]),
-  entryPartBytes: random.pick([80, 150, limits.entryPartBytes]),
+  framePartBytes: random.pick([80, 150, limits.framePartBytes]),
   logTailBytes: random.pick([0, 400, limits.logTailBytes]),
   readBatchRows: random.pick([4, 12, limits.readBatchRows]),
   reconnectMsMin: 50,

@@ -5,10 +5,12 @@ import { ByteWriter } from '../../protocol/bytes.js';
 import {
   decodeCopyRows,
   decodeEntries,
-  decodeEntryPart,
+  decodeFramePart,
   encodeCopyRows,
   encodeEntries,
-  encodeEntryPart,
+  encodeFramePart,
+  splitFrame,
+  WHOLE_FRAME_BYTES_MAX,
   readDataHeader,
 } from '../../protocol/dataFrames.js';
 import { encodeEntry } from '../../protocol/entry.js';
@@ -92,17 +94,31 @@ test('more origins than a frame may name are refused before they are read', (t) 
   t.throws(() => decodeEntries(frame), refused('A frame names 10001 origins'));
 });
 
-const part = { origin: origin('a'), totalBytes: 10, offset: 4, bytes: Buffer.from('part') };
+const part = { totalBytes: 10, offset: 4, bytes: Buffer.from('part') };
 
 test('a part comes back with its place', (t) => {
-  t.deepEqual(decodeEntryPart(encodeEntryPart(1, part)), part);
+  t.deepEqual(decodeFramePart(encodeFramePart(1, part)), part);
 });
 
-test('the largest transaction may come in parts, a larger one is refused', (t) => {
-  const most = { ...part, totalBytes: limits.transactionBytesMax };
-  t.is(decodeEntryPart(encodeEntryPart(1, most)).totalBytes, limits.transactionBytesMax);
-  const more = { ...part, totalBytes: limits.transactionBytesMax + 1 };
-  t.throws(() => decodeEntryPart(encodeEntryPart(1, more)), refused(/is announced$/));
+test('the largest frame may come in parts, a larger one is refused', (t) => {
+  const most = { ...part, totalBytes: WHOLE_FRAME_BYTES_MAX };
+  t.is(decodeFramePart(encodeFramePart(1, most)).totalBytes, WHOLE_FRAME_BYTES_MAX);
+  const more = { ...part, totalBytes: WHOLE_FRAME_BYTES_MAX + 1 };
+  t.throws(() => decodeFramePart(encodeFramePart(1, more)), refused(/is announced$/));
+});
+
+test('a large frame is split into parts that make it again, a small one stays as it is', (t) => {
+  const frame = dataFrame(FRAME_KIND.CopyRows, (writer) => {
+    writer.bytes(Buffer.alloc(limits.framePartBytes * 2, 7));
+  });
+  const parts = splitFrame(1, frame).map(decodeFramePart);
+  t.deepEqual(Buffer.concat(parts.map(({ bytes }) => bytes)), frame);
+  t.deepEqual(
+    parts.map(({ offset, totalBytes }) => [offset, totalBytes]),
+    [0, 1, 2].map((place) => [place * limits.framePartBytes, frame.length]),
+  );
+  const small = frame.subarray(0, limits.framePartBytes);
+  t.deepEqual(splitFrame(1, small), [small]);
 });
 
 const copied = {
