@@ -11,7 +11,7 @@ const everyday = {
   concurrency: 2,
 };
 
-/** One at a time: they kill processes, shift clocks and watch system calls. */
+/** One at a time: each starts whole clusters of processes, and kills some. */
 const system = {
   files: [`${build}/tests/system/**/*.test.js`],
   timeout: '300s',

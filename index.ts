@@ -1,6 +1,5 @@
 /**
- * The embed door: `startNode` and everything that its users name. Describes no behaviour of its own beyond
- * typed tables and iterators over the node's handle.
+ * The embed door: `startNode` and everything that its users name. Exports only; nothing else of the package is public.
  */
 export { startNode, type ServedNode as Node } from './server/startNode.js';
 export type { StartNodeOptions } from './actors/embed/node.js';

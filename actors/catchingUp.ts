@@ -17,6 +17,7 @@ import { limits } from '../protocol/limits.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import { planSources, type PeerView, type SourcesPlan } from '../protocol/sources.js';
 import { millisecondsOf } from '../protocol/clock.js';
+import { DEFINITIONS_TABLE } from '../storage/catalog.js';
 import { readNote, type Commit } from '../storage/commit.js';
 import { metaKey } from '../storage/keys.js';
 import { isLocalOrigin, type Store } from '../storage/store.js';
@@ -182,9 +183,11 @@ export class CatchingUp {
     if (peer !== this.#copyFrom || !this.#copy || !last) return false;
     if (!commit.applyCopied(rows)) return false;
     const { table, generation, key } = last;
+    // Definitions open every copy, one that goes on too: they do not move its place back to the beginning.
+    const reached = table === DEFINITIONS_TABLE ? this.#copy.after : null;
     this.#copy = withRows(this.#copy, {
       count: rows.length,
-      after: { table, generation, key: Buffer.from(key) },
+      after: reached ?? { table, generation, key: Buffer.from(key) },
     });
     this.note(commit);
     return true;

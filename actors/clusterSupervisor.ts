@@ -2,8 +2,9 @@
  * cluster: owns the tree of one node. Starts its children in order, runs operations beside its mailbox, creates and
  * drops databases. Everything below fails in isolation; what fails here ends the node.
  */
-import { SkeinError } from '../protocol/errors.js';
-import { databaseName, type DatabaseName } from '../protocol/ids.js';
+import { invalidRequest, messageOf, SkeinError } from '../protocol/errors.js';
+import { databaseName, type DatabaseName, type NodeName } from '../protocol/ids.js';
+import { nameProblem } from '../protocol/schemas/names.js';
 import type { RecordObject, User } from '../protocol/operations.js';
 import { generatePassword, hashPassword, verifyPassword } from '../security/credentials.js';
 import { healthSpec } from './health.js';
@@ -27,6 +28,7 @@ import type {
   RouterMessage,
 } from './messages.js';
 import type { OperationContext } from './operations/context.js';
+import { directoryProblem } from './databaseFiles.js';
 import { runOperation } from './operations/run.js';
 import { ensureTable } from './operations/schema.js';
 import { peersSpec } from './peerSupervisor.js';
@@ -55,6 +57,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   readonly #routers = new Map<DatabaseName, ActorRef<RouterMessage>>();
   #peers: ActorRef<PeersMessage> | null = null;
   #operations = 0;
+  /** Settles when the last database that was to be created or dropped has been. */
+  #changing: Promise<unknown> = Promise.resolve();
 
   private constructor(context: ActorContext<ClusterMessage>, parts: ClusterParts) {
     this.#context = context;
@@ -88,7 +92,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       case 'database.find':
         return beside(message.replyTo, this.#find(message));
       case 'databases.gossiped':
-        return this.#onGossip(message.databases);
+        return this.#onGossip(message.peer, message.databases);
       case 'cluster.overview':
         return beside(message.replyTo, this.#overview());
       default:
@@ -157,20 +161,46 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     return new Map([...this.#routers].filter(([database]) => named.has(database)));
   }
 
-  async #createDatabase(database: DatabaseName): Promise<void> {
-    if (this.#routers.has(database)) return;
-    await this.#openDatabase(database);
-    await this.#noteDropped(database, false);
-    this.#announce();
+  #createDatabase(database: DatabaseName): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#routers.has(database)) return;
+      const problem = nameProblem(database) ?? directoryProblem(database);
+      if (problem !== undefined) throw invalidRequest(`'database' ${problem}`);
+      await this.#openNewDatabase(database);
+      await this.#noteDropped(database, false);
+      this.#announce();
+    });
   }
 
-  async #dropDatabase(database: DatabaseName): Promise<void> {
-    const router = this.#router(database);
-    await this.#noteDropped(database, true);
-    this.#routers.delete(database);
-    this.#announce();
-    await this.#context.stop(router as ActorRef<never>);
-    await this.#parts.resources.files.erase(database);
+  /** A database that cannot be opened is offered to no peer, and creating it can be tried again. */
+  async #openNewDatabase(database: DatabaseName): Promise<void> {
+    try {
+      await this.#openDatabase(database);
+    } catch (error) {
+      const router = this.#routers.get(database);
+      this.#routers.delete(database);
+      if (router) await this.#context.stop(router as ActorRef<never>);
+      throw error;
+    }
+  }
+
+  #dropDatabase(database: DatabaseName): Promise<void> {
+    return this.#inTurn(async () => {
+      const router = this.#router(database);
+      await this.#noteDropped(database, true);
+      this.#routers.delete(database);
+      this.#announce();
+      await this.#context.stop(router as ActorRef<never>);
+      await this.#parts.resources.files.erase(database);
+    });
+  }
+
+  /** One database after the other: a name may be made again only when all of the old one is gone. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const turn = this.#changing.then(change);
+    // Whoever asked is told of a failure; the next turn comes all the same.
+    this.#changing = turn.catch(() => undefined);
+    return turn;
   }
 
   #announce(): void {
@@ -197,12 +227,22 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   }
 
   /** A database that a peer replicates and this node may, is created here. */
-  async #onGossip(databases: readonly DatabaseName[]): Promise<void> {
+  async #onGossip(peer: NodeName, databases: readonly DatabaseName[]): Promise<void> {
     const { databases: allowed } = this.#parts.resources.config.replication;
     for (const database of databases) {
       if (this.#routers.has(database)) continue;
       if (allowed !== '*' && !allowed.some(({ name }) => name === database)) continue;
+      await this.#follow(peer, database);
+    }
+  }
+
+  /** What a peer says must not end this node: a database that cannot be made here is reported and left out. */
+  async #follow(peer: NodeName, database: DatabaseName): Promise<void> {
+    try {
       if (!(await this.#isDropped(database))) await this.#createDatabase(database);
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#parts.resources.log.error({ peer, database, reason }, 'cannot create a database');
     }
   }
 

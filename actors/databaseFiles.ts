@@ -72,6 +72,14 @@ const inMemory = (): DatabaseFiles => {
   };
 };
 
+const DIRECTORY_BYTES_MAX = 255;
+
+/** What is wrong with a database's name as that of a directory, to be read after its label; undefined: nothing. */
+export const directoryProblem = (database: DatabaseName): string | undefined =>
+  directoryOf(database).length > DIRECTORY_BYTES_MAX
+    ? `names may take ${DIRECTORY_BYTES_MAX} bytes on disk, where all but a-z, 0-9, - and _ take three per byte`
+    : undefined;
+
 /** No name leads out of the storage directory, and no two names share one on any file system. */
 const directoryOf = (database: DatabaseName): string =>
   [...Buffer.from(database, 'utf8')]

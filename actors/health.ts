@@ -1,6 +1,6 @@
 /**
- * health: watches supervision events of the whole tree, logs them, and says what is wrong now. Starts first and
- * stops last, so that nothing goes unseen.
+ * health: watches supervision events of the whole tree, logs and counts them. Starts first and stops last, so that
+ * nothing goes unseen. What is wrong now is read from the tree itself (startNode.ts).
  */
 import type {
   Actor,
@@ -29,7 +29,6 @@ class HealthActor implements Actor<HealthMessage> {
   readonly #context: ActorContext<HealthMessage>;
   readonly #resources: NodeResources;
   readonly #unsubscribe: () => void;
-  #problems = new Map<string, string>();
 
   constructor(
     context: ActorContext<HealthMessage>,
@@ -47,10 +46,8 @@ class HealthActor implements Actor<HealthMessage> {
     switch (message.type) {
       case 'supervision.observed':
         return this.#observe(message.event);
-      case 'health.problems':
-        return message.replyTo.ok([...this.#problems.values()]);
       default:
-        return message satisfies never;
+        return message.type satisfies never;
     }
   };
 
@@ -58,16 +55,11 @@ class HealthActor implements Actor<HealthMessage> {
     this.#unsubscribe();
   }
 
-  describe(): Record<string, unknown> {
-    return { problems: [...this.#problems.values()] };
-  }
-
   #observe(event: SupervisionEvent): void {
     const { log } = this.#resources;
     const { path } = event;
     switch (event.type) {
       case 'actor.started':
-        this.#problems.delete(path);
         return;
       case 'actor.crashed':
         this.#context.count('crashes');
@@ -77,7 +69,7 @@ class HealthActor implements Actor<HealthMessage> {
         );
         return;
       case 'actor.restarting':
-        this.#problems.set(path, `${path} restarts in ${Math.round(event.inMs)} ms`);
+        log.info({ actor: path, inMs: Math.round(event.inMs) }, 'an actor is restarted');
         return;
       case 'actor.hung':
         log.warn({ actor: path, during: event.during, forMs: event.forMs }, 'an actor hangs');
@@ -96,10 +88,8 @@ class HealthActor implements Actor<HealthMessage> {
     }
   }
 
-  #stopped(event: Extract<SupervisionEvent, { type: 'actor.stopped' }>): void {
-    const { path, reason } = event;
-    if (reason.kind === 'stopped') this.#problems.delete(path);
-    else if (reason.kind === 'budgetSpent' || reason.kind === 'crashed')
-      this.#problems.set(path, `${path} is down: ${reason.error.message}`);
+  #stopped({ path, reason }: Extract<SupervisionEvent, { type: 'actor.stopped' }>): void {
+    if (reason.kind === 'budgetSpent' || reason.kind === 'crashed')
+      this.#resources.log.error({ actor: path, reason: reason.error.message }, 'an actor is down');
   }
 }

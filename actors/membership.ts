@@ -1,6 +1,6 @@
 /**
  * membership: says which peers to open. Members are the configured routes; a change of members while the node runs, and
- * gossip, come with add_node. A sibling of `peers`, not its parent: what fails here drops no link.
+ * gossip of members, come with add_node. A sibling of `peers`, not its parent: what fails here drops no link.
  */
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
 import type { MembershipMessage, PeersMessage } from './messages.js';

@@ -297,9 +297,10 @@ export type ListenerMessage = {
 
 // ---- health
 
-export type HealthMessage =
-  | { readonly type: 'supervision.observed'; readonly event: SupervisionEvent }
-  | { readonly type: 'health.problems'; readonly replyTo: Reply<readonly string[]> };
+export type HealthMessage = {
+  readonly type: 'supervision.observed';
+  readonly event: SupervisionEvent;
+};
 
 // ---- clusterSupervisor
 

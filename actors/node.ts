@@ -9,7 +9,7 @@ import type { ActorSnapshot, ActorSystem, DeadLetter } from './kernel/types.js';
 export interface Health {
   /** `ok`: everything runs; `degraded`: an actor is backing off, stopped or hung; `failed`: the tree is down. */
   readonly status: 'starting' | 'ok' | 'degraded' | 'failed' | 'stopped';
-  /** What is wrong, one line each; empty when ok. */
+  /** What is wrong, and what is waited for (an unfinished copy, also when `ok`), one line each. */
   readonly problems: readonly string[];
   readonly live: boolean;
   /** Stores open, and no copy this node depends on is unfinished. */

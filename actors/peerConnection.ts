@@ -224,7 +224,10 @@ class PeerConnection implements Actor<PeerMessage> {
     if (this.#justOpened === link) await this.#onOpened(link);
     if (link !== this.#current) return;
     if (frame.kind === 'Subscribe') await this.#streams.serve(frame, link.link);
-    else if (frame.kind === 'Gossip') this.#gossip(frame.databases);
+    else if (frame.kind === 'Gossip') {
+      this.#streams.offered(frame.databases);
+      this.#gossip(frame.databases);
+    }
   }
 
   async #onOpened(link: PeerLink): Promise<void> {
@@ -242,7 +245,7 @@ class PeerConnection implements Actor<PeerMessage> {
     this.#context.cancelTimer('dial');
     link.connection.acceptFrames(this.#parts.resources.config.replication.maxPayloadBytes);
     await this.#streams.stop();
-    this.#streams.start(link.link, this.#databases);
+    this.#streams.start(link.link, this.#databases, link.dialled);
     this.#streams.observeClock(link.peerClock);
     this.#gossip(link.peerDatabases);
     this.#parts.resources.log.info({ peer: this.#parts.name }, 'connected');

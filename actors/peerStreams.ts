@@ -30,7 +30,7 @@ interface Sending {
   readonly ref: ActorRef<FeedMessage>;
 }
 
-const RESUBSCRIBE_MS = 250;
+const RESUBSCRIBE_MS = { min: 250, max: 30_000 } as const;
 const STATUS_MS = 2_000;
 
 export class PeerStreams {
@@ -45,6 +45,8 @@ export class PeerStreams {
   #resyncs = new Map<number, ActorRef<ResyncMessage>>();
   #feeds = new Map<number, ActorRef<FeedMessage>>();
   #watched = new Set<DatabaseName>();
+  /** Subscriptions that ended since the peer last accepted one or said what it offers. */
+  #ended = new Map<DatabaseName, number>();
   #crashCount = 0;
   #lastCrash: string | null = null;
 
@@ -73,10 +75,12 @@ export class PeerStreams {
       router.send({ type: 'clock.observed', clock }, 'control');
   }
 
-  start(link: Link, databases: Databases): void {
+  /** `dialled`: by this side, which numbers its streams oddly and the other evenly: Unsubscribe says no more than one. */
+  start(link: Link, databases: Databases, dialled: boolean): void {
     this.#link = link;
-    this.#nextStream = 1;
+    this.#nextStream = dialled ? 1 : 2;
     this.#databases = databases;
+    this.#ended.clear();
     for (const database of databases.keys()) this.subscribe(database);
   }
 
@@ -96,7 +100,8 @@ export class PeerStreams {
     const link = this.#link;
     if (!router || !link || this.#receiving.has(database)) return;
     this.#watchRouter(database, router);
-    const stream = this.#nextStream++;
+    const stream = this.#nextStream;
+    this.#nextStream += 2;
     const ref = this.#context.spawn(
       resyncSpec({
         database,
@@ -143,16 +148,15 @@ export class PeerStreams {
 
   /** The database's writer began a new life: its streams begin anew on both sides. */
   async restart(database: DatabaseName): Promise<void> {
-    const sending = this.#sending.get(database);
-    await this.#stopSending(database);
-    if (sending)
-      this.#link?.sendControl({
-        kind: 'Unsubscribe',
-        stream: sending.stream,
-        reason: 'the database restarted',
-      });
+    await this.#endSending(database, 'the database restarted');
     await this.#stopReceiving(database);
     this.#resubscribeLater(database);
+  }
+
+  /** The peer says what it offers: what it refused before, it may give now. */
+  offered(databases: readonly DatabaseName[]): void {
+    this.#ended.clear();
+    for (const database of databases) this.subscribe(database);
   }
 
   /** A stream's actor ended by itself. */
@@ -189,7 +193,8 @@ export class PeerStreams {
     this.#databases = databases;
     for (const database of gone) {
       this.#watched.delete(database);
-      await this.#stopSending(database);
+      this.#ended.delete(database);
+      await this.#endSending(database, 'the database is not offered any more');
       await this.#stopReceiving(database);
     }
     for (const database of databases.keys()) this.subscribe(database);
@@ -207,6 +212,10 @@ export class PeerStreams {
       case 'Ack':
       case 'CopyRequest':
         this.#feeds.get(frame.stream)?.send({ type: 'frame.received', frame });
+        return true;
+      case 'Subscribed':
+        this.#onSubscribed(frame.stream);
+        this.#resyncs.get(frame.stream)?.send({ type: 'frame.received', frame });
         return true;
       default:
         this.#resyncs.get(frame.stream)?.send({ type: 'frame.received', frame });
@@ -250,12 +259,29 @@ export class PeerStreams {
       if (sending.stream === stream) void this.#stopSending(database);
   }
 
+  #onSubscribed(stream: number): void {
+    for (const [database, receiving] of this.#receiving)
+      if (receiving.stream === stream) this.#ended.delete(database);
+  }
+
   #resubscribeLater(database: DatabaseName): void {
-    if (!this.#link) return;
-    this.#context.startTimer(`resubscribe:${database}`, RESUBSCRIBE_MS, {
+    if (!this.#link || !this.#databases.has(database)) return;
+    const ended = this.#ended.get(database) ?? 0;
+    this.#ended.set(database, ended + 1);
+    const delayMs = Math.min(RESUBSCRIBE_MS.max, RESUBSCRIBE_MS.min * 2 ** ended);
+    this.#context.startTimer(`resubscribe:${database}`, delayMs, {
       type: 'timer.resubscribe',
       database,
     });
+  }
+
+  /** Ends a stream of which the peer would otherwise go on believing that it is open. */
+  async #endSending(database: DatabaseName, reason: string): Promise<void> {
+    const sending = this.#sending.get(database);
+    if (!sending) return;
+    const { stream } = sending;
+    await this.#stopSending(database);
+    this.#link?.sendControl({ kind: 'Unsubscribe', stream, reason });
   }
 
   async #stopSending(database: DatabaseName): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import { isTooFarAhead, observe } from '../protocol/clock.js';
+import { newestStamp } from '../protocol/row.js';
 import { readEntryHeader } from '../protocol/entry.js';
 import type { SentEntry } from '../protocol/dataFrames.js';
 import type { OriginPosition } from '../protocol/frames.js';
@@ -121,7 +122,7 @@ class ShardRouter implements Actor<RouterMessage> {
       case 'entries.apply':
         return this.#applyEntries(message);
       case 'copy.begin':
-        return this.#catchingUp.copyBegun(message.peer, message);
+        return this.#beginCopy(message);
       case 'copy.apply':
         return this.#applyRows(message);
       case 'copy.end':
@@ -295,8 +296,24 @@ class ShardRouter implements Actor<RouterMessage> {
     return 'ahead';
   }
 
+  /** Rows from a clock far ahead would carry this node's clock with them, and no peer would take what it writes. */
+  #beginCopy(message: Extract<RouterMessage, { type: 'copy.begin' }>): void {
+    if (!this.#areTooFarAhead([...message.positions, ...message.owed]))
+      return this.#catchingUp.copyBegun(message.peer, message);
+    const reason = 'it holds writes further ahead than replication.maxClockSkew';
+    this.#copyFailed({ type: 'copy.failed', peer: message.peer, reason });
+  }
+
+  #areTooFarAhead(written: readonly { readonly version: Version }[]): boolean {
+    const { maxClockSkewMs } = this.#resources.config.replication;
+    const nowMs = this.#nowMs();
+    return written.some(({ version }) => isTooFarAhead({ version, nowMs, maxClockSkewMs }));
+  }
+
   #applyRows(message: Extract<RouterMessage, { type: 'copy.apply' }>): void {
-    const taken = this.#catchingUp.takeRows(message.peer, message.rows, this.#group.forming);
+    const taken =
+      !this.#areTooFarAhead(message.rows.map(({ row }) => newestStamp(row))) &&
+      this.#catchingUp.takeRows(message.peer, message.rows, this.#group.forming);
     if (!taken) {
       this.#catchingUp.copyFailed(message.peer);
       this.#retryLater();

@@ -1,6 +1,6 @@
 /**
- * Puts one node together: resources, actor system, cluster supervisor, doors' handle. Called by index.ts
- * (embedding) and the command line. Nothing is global: many nodes live in one process.
+ * Puts one node together: resources, actor system, cluster supervisor, doors' handle. Called by embed/node.ts and the
+ * command line. Nothing is global: many nodes live in one process.
  */
 import pino, { type Logger } from 'pino';
 import { refuseUnavailable } from '../config/unavailable.js';
@@ -86,7 +86,7 @@ export class RunningNode implements NodeHandle {
       clusterSpec({
         resources,
         system: this.system,
-        passwordGenerated: options.passwordGenerated ?? (() => undefined),
+        passwordGenerated: options.passwordGenerated ?? printPassword,
       }),
     );
     // A start that fails is closed at once, and a tree that is being stopped escalates no more.
@@ -187,6 +187,11 @@ export class RunningNode implements NodeHandle {
 
 /** Longer than any queue: a bound against leaks, not a promise. */
 const OPERATION_MS_MAX = 10 * 60_000;
+
+/** Shown once, because nothing keeps it. */
+const printPassword = (username: string, password: string): void => {
+  process.stdout.write(`first user ${username}, password ${password} (shown once)\n`);
+};
 
 const HOLD_MS = 2 ** 30;
 

@@ -258,9 +258,12 @@ const storage = section('Where and how data is kept.', {
   writeAsync: flag('true: a write is acknowledged before it is flushed to the disk.', {
     defaultText: 'false',
   }),
-  maxTransactionQueueTime: duration('Waiting time beyond which writes are answered with 503.', {
-    defaultText: '45s',
-  }),
+  maxTransactionQueueTime: duration(
+    'Waiting time beyond which a request is answered with 504; a write may then still be stored.',
+    {
+      defaultText: '45s',
+    },
+  ),
   ...foreignSections.storage,
 });
 
@@ -283,7 +286,10 @@ const authentication = section('Who may do what.', {
 
 const logging = section('What is written to the log, and how long changes are kept.', {
   level: oneOf(LOG_LEVELS, 'Least important message that is written.', { defaultText: 'warn' }),
-  auditRetention: duration('How long changes stay in the replication log.', { defaultText: '3d' }),
+  auditRetention: duration(
+    'How long changes stay in the replication log; this version keeps them for ever.',
+    { ...later(), defaultText: '3d' },
+  ),
   auditLog: flag('Keep the replication log; this version always does.', {
     defaultText: 'true',
     ...later(true),

@@ -2,10 +2,15 @@
  * What can be configured, but not be started yet. Called by startNode with a settled configuration, so that a
  * configuration can be checked on a machine where it will not run.
  */
+import { SkeinError } from '../protocol/errors.js';
+import { canonicalIp, isLoopbackAddress } from '../protocol/nodeNames.js';
 import { invalidConfiguration } from './findings.js';
 import type { Config } from './types.js';
 
-/** Throws INVALID_CONFIGURATION if the node would need TLS between nodes, which is not built. */
+/**
+ * Throws INVALID_CONFIGURATION for what is not built (TLS between nodes, expiring records), INSECURE_ADDRESS for a
+ * replication port beyond loopback.
+ */
 export function refuseUnavailable(config: Config): void {
   if (config.replication.secure !== undefined)
     throw invalidConfiguration('TLS replication is not available yet, configure replication.port');
@@ -13,5 +18,16 @@ export function refuseUnavailable(config: Config): void {
   if (route !== undefined)
     throw invalidConfiguration(
       `TLS replication is not available yet, give the route to '${route.name}' a ws:// URL`,
+    );
+  const { insecure } = config.replication;
+  if (insecure !== undefined && !isLoopbackAddress(canonicalIp(insecure.host) ?? insecure.host))
+    throw new SkeinError(
+      'INSECURE_ADDRESS',
+      `replication.port: refuses to listen on ${insecure.host} without TLS; use a loopback address as replication.hostname`,
+    );
+  const expiring = config.tables.find(({ expirationSeconds }) => expirationSeconds !== undefined);
+  if (expiring !== undefined)
+    throw invalidConfiguration(
+      `the expiration of table '${expiring.name}' is not supported by this version`,
     );
 }

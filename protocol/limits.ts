@@ -8,7 +8,7 @@ export const MIB = 1024 * KIB;
 
 export const limits = {
   // ---- records and keys
-  /** A primary key as ordered bytes (storage/keys.ts). */
+  /** A primary key as ordered bytes (protocol/orderedKey.ts). */
   keyBytesMax: 1 * KIB,
   /** Nesting of arrays and objects in a record, frame or operation. */
   nestingMax: 64,
@@ -40,8 +40,6 @@ export const limits = {
   socketBufferedBytesMax: 1 * MIB,
   /** Committed entries kept in memory per database for feeds near the end of the log. */
   logTailBytes: 8 * MIB,
-  /** Group commit: operations and entries collected into one batch. */
-  groupBytesMax: 4 * MIB,
 
   /** An empty database replays logs of up to this many entries instead of copying rows. */
   replayEntriesMax: 1_000,
@@ -55,10 +53,6 @@ export const limits = {
   routerQueueBytesMax: 64 * MIB,
   /** Dead letters kept for the debug endpoint. */
   deadLettersKept: 100,
-  /** Crashes kept per actor for the debug endpoint. */
-  crashesKept: 5,
-  /** Unread changes of one `changes()` iterator before it reads from the log again. */
-  changesBufferedMax: 1_000,
   /** Rows in one answer of a search without a limit are streamed; rows in one multi-get. */
   readBatchRows: 500,
 

@@ -1,7 +1,7 @@
 /**
  * `node dist/scripts/killLoop.js --nodes 3 --rounds 20 --rate 500 [--seed 1]`: writes at a steady rate while random
  * nodes are killed and started again, and after each round compares all nodes with what was acknowledged.
- * Run by hand and by CI's long job. Exit code 1 at the first difference, with the seed.
+ * Run by hand. Exit code 1 at the first difference, with the seed.
  */
 import { parseArgs } from 'node:util';
 import { startCluster } from '../tests/support/cluster.js';

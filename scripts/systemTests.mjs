@@ -9,8 +9,6 @@ import { dirname } from 'node:path';
 /** Package -> what the tests use it for. */
 const PACKAGES = {
   'iso-codes': 'real tables of records, from /usr/share/iso-codes/json',
-  libfaketime: 'nodes whose clocks are wrong',
-  strace: 'order of writes, flushes and answers; failing system calls',
 };
 
 /** Names of the packages that are not installed. Throws where there is no Debian package database. */

@@ -16,7 +16,10 @@ import { jsonText } from './mediaTypes.js';
 import { registerProbes } from './probes.js';
 import { treeDot, treeText } from './treeText.js';
 
-/** Opens `node.config.debug.listen`. Throws INVALID_CONFIGURATION when that is absent or cannot be opened. */
+/**
+ * Opens `node.config.debug.listen`. Throws INVALID_CONFIGURATION when that is absent or cannot be opened,
+ * INSECURE_ADDRESS when it is beyond loopback.
+ */
 export const startDebugEndpoint = async (
   node: NodeHandle,
   options: { readonly logger?: DoorLogger; readonly now?: () => number } = {},

@@ -13,10 +13,4 @@ export interface DoorLogger {
 
 /** Writes to standard output. `notify` stands between `info` and `warn`, as in the configuration. */
 export const createLogger = (level: LogLevel): DoorLogger =>
-  pino<'notify'>({
-    level,
-    customLevels: { notify: 35 },
-    base: {},
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
+  pino<'notify'>({ level, customLevels: { notify: 35 }, base: {} });

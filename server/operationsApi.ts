@@ -26,7 +26,7 @@ declare module 'fastify' {
 
 /**
  * Opens `node.config.operationsApi.listen`. Throws INVALID_CONFIGURATION when that is absent or cannot
- * be opened.
+ * be opened, INSECURE_ADDRESS when it is beyond loopback.
  */
 export const startOperationsApi = async (
   node: NodeHandle,

@@ -79,8 +79,9 @@ export class Catalog {
       const name = tableName(stored.name);
       const generation = tableGeneration(stored.generation);
       const definition =
-        options.builtIn.find((table) => table.name === name) ??
-        options.definitionOf(name, generation);
+        options.builtIn.find(
+          (table) => table.database === options.database && table.name === name,
+        ) ?? options.definitionOf(name, generation);
       catalog.#nextNumber = Math.max(catalog.#nextNumber, number + 1);
       catalog.#restore({ number, name, generation, stored, definition, attributes });
     }

@@ -58,10 +58,18 @@ interface CopiedTable {
   readonly generation: Table['generation'];
 }
 
-/** Tables in a fixed order (definitions, then by name), from the one named in `after` on. */
+/**
+ * Tables in a fixed order (definitions, then by name), from the one named in `after` on. Definitions come always: a table
+ * may have been made since the earlier copy, and nobody takes rows of a table that is unknown.
+ */
 const tablesAfter = (store: Store, after: CopyPlace | undefined): CopiedTable[] => {
+  const definitions = {
+    number: DEFINITIONS_NUMBER,
+    name: DEFINITIONS_TABLE,
+    generation: tableGeneration(1),
+  };
   const tables: CopiedTable[] = [
-    { number: DEFINITIONS_NUMBER, name: DEFINITIONS_TABLE, generation: tableGeneration(1) },
+    definitions,
     ...store.catalog.tables
       .filter((table) => table.definition.replicate !== false)
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
@@ -70,7 +78,7 @@ const tablesAfter = (store: Store, after: CopyPlace | undefined): CopiedTable[] 
   const from = tables.findIndex(
     (table) => table.name === after.table && table.generation === after.generation,
   );
-  return from < 0 ? tables : tables.slice(from);
+  return from <= 0 ? tables : [definitions, ...tables.slice(from)];
 };
 
 interface RowIterator {
@@ -82,7 +90,7 @@ class RowReader {
   readonly #store: Store;
   readonly #options: object;
   #tables: CopiedTable[];
-  #after: Uint8Array | undefined;
+  readonly #after: CopyPlace | undefined;
   #iterator: RowIterator | undefined;
 
   constructor(parts: {
@@ -94,8 +102,7 @@ class RowReader {
     this.#store = parts.store;
     this.#options = parts.options;
     this.#tables = parts.tables;
-    const first = parts.tables[0];
-    this.#after = first && parts.after?.table === first.name ? parts.after.key : undefined;
+    this.#after = parts.after;
   }
 
   async estimateRows(): Promise<number> {
@@ -140,8 +147,9 @@ class RowReader {
 
   #open(table: CopiedTable): RowIterator {
     const { gte, lt } = rowsOf(table.number);
-    const from = this.#after === undefined ? { gte } : { gt: rowKey(table.number, this.#after) };
-    this.#after = undefined;
+    const after = this.#after;
+    const isPlace = after?.table === table.name && after.generation === table.generation;
+    const from = isPlace ? { gt: rowKey(table.number, after.key) } : { gte };
     return this.#store.level.iterator({ ...from, lt, ...this.#options });
   }
 

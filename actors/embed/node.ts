@@ -1,6 +1,6 @@
 /**
- * `startNode`: a node inside a service. Adds to the node's handle what embedders want: operations by `send`, typed
- * tables, transactions, waiting for the first sync, and a clean close. Opens only the doors it is told to.
+ * A node inside a service. Adds to the node's handle what embedders want: operations by `send`, typed tables,
+ * transactions, waiting for the first sync, and a clean close. Called by server/startNode.ts, which opens the HTTP doors.
  */
 import { homedir } from 'node:os';
 import { resolveConfig } from '../../config/resolve.js';

@@ -44,6 +44,8 @@ export const createTable = async (
 ): Promise<string> => {
   const { database, table } = operation;
   refuseSystem(database);
+  if (operation.expiration !== undefined)
+    throw invalidRequest("'expiration' is not supported by this version");
   if (!context.databases.includes(databaseName(database))) await context.createDatabase(database);
   if (await tableExists(context, database, table))
     throw new SkeinError('ALREADY_EXISTS', `Table '${table}' already exists in '${database}'`);
@@ -156,7 +158,7 @@ const define = (
 
 /** A table with declared attributes beyond its key has a schema; without, it is dynamic. */
 const definitionOf = (operation: Operation<'create_table'>): TableDefinition => {
-  const { primary_key: primaryKey, attributes, expiration, audit, replicate } = operation;
+  const { primary_key: primaryKey, attributes, audit, replicate } = operation;
   const declared = (attributes ?? []).filter(({ name }) => name !== primaryKey);
   return {
     database: databaseName(operation.database),
@@ -172,7 +174,6 @@ const definitionOf = (operation: Operation<'create_table'>): TableDefinition => 
       })),
       ...(declared.length > 0 ? [] : DYNAMIC_TIMES),
     ],
-    ...(expiration !== undefined && { expirationSeconds: expiration }),
     ...(audit !== undefined && { audit }),
     ...(replicate === false && { replicate }),
   };

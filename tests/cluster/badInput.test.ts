@@ -28,6 +28,7 @@ import { startCluster, type Cluster, type ClusterNode } from '../support/cluster
 import { flat } from '../support/clusterClient.js';
 import { canonical, differenceOf, settle, type Dump } from '../support/clusterDump.js';
 import { openRawPeer, type RawPeer } from '../support/rawPeer.js';
+import { waitUntil } from '../support/waitUntil.js';
 
 let cluster: Cluster;
 let before: Dump;
@@ -419,6 +420,21 @@ test.serial(
 const pongOf = async (peer: RawPeer): Promise<'answered'> => {
   for (;;) if (decodeControl(await peer.next()).kind === 'Pong') return 'answered';
 };
+
+test.serial('databases with names that cannot be here are not made', async (t) => {
+  const peer = await greeted();
+  const names = ['', '.', '..', 'a/b', '__proto__', 'A'.repeat(200), '\u0000'].map(databaseName);
+  peer.send(encodeControl({ kind: 'Gossip', databases: names }));
+  await waitUntil('all names to be refused', async () => {
+    const log = await victim().log();
+    return log.split('\n').filter((line) => line.includes('cannot create a database')).length >= 7;
+  });
+  t.deepEqual(Object.keys((await victim().client.send({ operation: 'describe_all' })) as object), [
+    'data',
+  ]);
+  peer.close();
+  await peer.closed;
+});
 
 test.serial('who is not a member is told so and let in nowhere', async (t) => {
   const peer = await openRawPeer(victim().replicationUrl, { localAddress: '127.0.0.99' });

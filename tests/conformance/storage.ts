@@ -982,13 +982,28 @@ const copies: Record<string, Scene> = {
     );
   },
 
-  'a copy goes on after any of its rows with just the rest': async (t, stage) => {
+  'a copy goes on after any of its rows with the definitions and just the rest': async (
+    t,
+    stage,
+  ) => {
     const store = await populated(stage, 'b');
     const rows = await allRows(await openCopy(store));
+    const definitions = rows.filter(({ table }) => table === '__tables__');
     for (const [place, row] of rows.entries()) {
       const rest = await allRows(await openCopy(store, placeOf(row)));
-      t.deepEqual(rest.map(placeOf), rows.slice(place + 1).map(placeOf));
+      const again = row.table === '__tables__' ? [] : definitions;
+      t.deepEqual(rest.map(placeOf), [...again, ...rows.slice(place + 1)].map(placeOf));
     }
+  },
+
+  'a copy that goes on brings tables made since it was interrupted': async (t, stage) => {
+    const from = await populated(stage, 'b');
+    const to = await openStore(await stage.open());
+    const half = await copyInto(to, from, { rowsMax: 4 });
+    await define(from, definition('zoos'));
+    await write(from, put('zoos', { id: 'new' }));
+    await copyInto(to, from, { checkpoint: half });
+    t.is(await rowStates(to, 'zoos'), await rowStates(from, 'zoos'));
   },
 
   'a copy after a place in a table that is not here begins again': async (t, stage) => {

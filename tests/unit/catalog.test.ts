@@ -1,7 +1,7 @@
 /** Definitions as rows and back, and the lives of a table's name. */
 import test from 'ava';
 import { encode, encodeMapOf, encodeRecord } from '../../protocol/codec.js';
-import { tableGeneration, tableName, version } from '../../protocol/ids.js';
+import { databaseName, tableGeneration, tableName, version } from '../../protocol/ids.js';
 import { encodeKey } from '../../protocol/orderedKey.js';
 import { rowOf } from '../../protocol/row.js';
 import type { TableDefinition } from '../../protocol/tableDefinition.js';
@@ -52,6 +52,19 @@ test('a definition comes back from the patch that makes its row', (t) => {
     attributes: [...one.attributes].sort((a, b) => (a.name < b.name ? -1 : 1)),
   });
   t.deepEqual(found && byName(found), byName(full));
+});
+
+test('a table that has the name of a built-in one of another database is itself after a start', async (t) => {
+  const level = await openMemory();
+  const elsewhere = {
+    ...definition('users'),
+    database: databaseName('system'),
+    primaryKey: 'name',
+  };
+  const store = await openStore(level, { builtIn: [elsewhere] });
+  await define(store, definition('users', [{ name: 'x' }]));
+  const again = await openStore(level, { builtIn: [elsewhere] });
+  t.is(again.catalog.get('users').definition.primaryKey, 'id');
 });
 
 test('only what changed is in the patch of a change', (t) => {

@@ -106,6 +106,34 @@ const apply = async (store: Store, count: number): Promise<void> =>
     commit.apply(B, encodeEntry({ ...place, tables: [] }));
   });
 
+test('definitions that open a copy again do not move its place back to the beginning', async (t) => {
+  const { store, catchingUp } = await stageOf();
+  link(catchingUp, PEER, { has: 5_000 });
+  const begin = (peer: NodeName): void =>
+    catchingUp.copyBegun(peer, { positions: [at(5_000)], owed: [], estimatedRows: 1 });
+  const defined = { ...sent('x'), table: tableName('__tables__') };
+  begin(PEER);
+  await inCommit(store, (commit) => t.true(catchingUp.takeRows(PEER, [sent('k')], commit)));
+  const again = resyncOf();
+  const asked: unknown[] = [];
+  const send = (message: ResyncMessage): 'queued' => {
+    if (message.type === 'copy.wanted') asked.push(message.after?.table);
+    return 'queued';
+  };
+  for (const round of [1, 2]) {
+    catchingUp.linked(PEER, {
+      resync: { ...again, send },
+      origin: origin(PEER),
+      positions: [at(5_000)],
+      whole: true,
+    });
+    begin(PEER);
+    t.is(asked.length, round);
+    await inCommit(store, (commit) => t.true(catchingUp.takeRows(PEER, [defined], commit)));
+  }
+  t.deepEqual(asked, ['dogs', 'dogs']);
+});
+
 test('a node that copies is whole only when what it adopts is durable', async (t) => {
   const { store, catchingUp } = await stageOf();
   t.true(catchingUp.isWhole);
