@@ -142,8 +142,16 @@ export class Catalog {
     const stored: StoredTable = { name: definition.name, generation };
     batch.put(tableKey(number), encode(stored));
     for (const attribute of definition.attributes)
-      this.noteAttribute(table, attribute.name, wantsIndex(attribute), batch, kept === undefined);
+      if (!kept || !isHiddenAsBefore(kept, attribute))
+        this.noteAttribute(table, attribute.name, wantsIndex(attribute), batch, kept === undefined);
     return table;
+  }
+
+  /** An attribute that was dropped here is created again. False: it is not hidden. */
+  showAgain(table: Table, attribute: AttributeDefinition, batch: Puts): boolean {
+    if (table.attributes.get(attribute.name)?.dropped !== true) return false;
+    this.noteAttribute(table, attribute.name, wantsIndex(attribute), batch, false);
+    return true;
   }
 
   /** This node no longer holds the table; later writes to this generation are passed over. */
@@ -239,6 +247,16 @@ export class Catalog {
 
 const wantsIndex = (attribute: AttributeDefinition): boolean =>
   attribute.indexed === true && attribute.isPrimaryKey !== true;
+
+/** Dropped on this node, and the definition says nothing new of it: what else changed does not bring it back. */
+const isHiddenAsBefore = (before: Table, { name, ...attribute }: AttributeDefinition): boolean => {
+  if (before.attributes.get(name)?.dropped !== true) return false;
+  const declared = before.definition.attributes.find((one) => one.name === name);
+  return (
+    declared !== undefined &&
+    encode({ ...declared, name: '' }).equals(encode({ ...attribute, name: '' }))
+  );
+};
 
 const loadAttributes = async (level: Level): Promise<Map<number, Map<string, Attribute>>> => {
   const tables = new Map<number, Map<string, Attribute>>();

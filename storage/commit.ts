@@ -143,6 +143,7 @@ export class Commit {
     const generation = store.catalog.nextGeneration(definition.name);
     const before = shareable(present, definition);
     const attributes = definitionPatch(before, definition);
+    this.#showAgain(definition);
     if (attributes.length === 0) return;
     store.clock = tick(store.clock, request.nowMs);
     const changes: KeyedChange[] = [
@@ -372,6 +373,15 @@ export class Commit {
     if (!definition) return;
     this.#store.catalog.define(definition, place.generation, this.#batch);
     this.definitionsChanged = true;
+  }
+
+  /** What was dropped here is visible again when a definition made here names it; nothing of that is logged. */
+  #showAgain({ name, attributes }: TableDefinition): void {
+    const { catalog } = this.#store;
+    const table = catalog.find(name);
+    if (!table) return;
+    for (const attribute of attributes)
+      if (catalog.showAgain(table, attribute, this.#batch)) this.definitionsChanged = true;
   }
 
   #isUndefined({ table, generation }: TableChanges): boolean {

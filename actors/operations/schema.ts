@@ -70,7 +70,7 @@ export const createAttribute = async (
     indexed: indexed ?? !definition.schemaDefined,
     ...(type !== undefined && { type }),
   };
-  const kept = definition.attributes.filter(({ name }) => name !== attribute);
+  const kept = definition.attributes.filter(({ name }) => isShown(attributes, name));
   await define(context, operation.operation, { ...definition, attributes: [...kept, added] });
   return `attribute '${database}.${table}.${attribute}' successfully created.`;
 };
@@ -134,13 +134,18 @@ export const ensureTable = async (
   if (!(await tableExists(context, database, name))) return define(context, 'define', definition);
   const present = await describeOne(context, { database, table: name });
   const extra = present.definition.attributes.filter(
-    (attribute) => !definition.attributes.some(({ name: declared }) => declared === attribute.name),
+    ({ name: known }) =>
+      isShown(present.attributes, known) && !isShown(definition.attributes, known),
   );
   return define(context, 'define', {
     ...definition,
     attributes: [...definition.attributes, ...extra],
   });
 };
+
+/** An attribute that was dropped on this node is in the definition and not shown. */
+const isShown = (attributes: readonly { name: string }[], attribute: string): boolean =>
+  attributes.some(({ name }) => name === attribute);
 
 const define = (
   context: OperationContext,

@@ -729,6 +729,26 @@ const tables: Record<string, Scene> = {
     t.is(read(), 2);
     t.is(store.catalog.get('cats').attributes.get('x')?.index, 'building');
   },
+
+  'a dropped attribute is shown again when it is created again, and not when another is': async (
+    t,
+    stage,
+  ) => {
+    const store = await openStore(await stage.open());
+    const x = { name: 'x', indexed: true };
+    await define(store, definition('cats', [x]));
+    await write(store, put('cats', { id: 'k', x: 1 }));
+    await inCommit(store, (commit) => commit.dropAttribute(store.catalog.get('cats'), 'x'));
+    const read = (): unknown => readRecord(store, store.catalog.get('cats'), 'k')?.x;
+    const logged = (): unknown => store.sharedVector().get(store.origin)?.sequence;
+    await define(store, definition('cats', [{ name: 'y' }]));
+    t.is(read(), undefined);
+    const before = logged();
+    await define(store, definition('cats', [x]));
+    t.is(read(), 1);
+    t.is(store.catalog.get('cats').attributes.get('x')?.index, 'building');
+    t.is(logged(), before);
+  },
 };
 
 const CATS = definition('cats');

@@ -178,8 +178,10 @@ export class NodeWatch {
     entries: readonly { origin: OriginId; sequence: number }[],
     writes: readonly Write[],
   ): void {
-    const note = writes.findLast(({ key }) => key.equals(COPY_NOTE));
-    const copyEnds = note?.value !== undefined && !holdsCopy(note.value);
+    // Another copy may begin in the batch that ends one.
+    const copyEnds = writes.some(
+      ({ key, value }) => value !== undefined && key.equals(COPY_NOTE) && !holdsCopy(value),
+    );
     const reached = new Map(before);
     for (const { origin, sequence } of entries) {
       const last = reached.get(origin) ?? 0;

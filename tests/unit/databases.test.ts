@@ -6,9 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import test from 'ava';
-import { startNode, type Node } from '../../index.js';
-import { actorsOf, SILENT, startEmbedded } from '../support/embedded.js';
+import test, { type ExecutionContext } from 'ava';
+import { MemoryNetwork, startNode, type Node } from '../../index.js';
+import { actorAt, actorsOf, memoryConfig, SILENT, startEmbedded } from '../support/embedded.js';
 import { waitUntil } from '../support/waitUntil.js';
 
 const CREATE = { operation: 'create_table', database: 'x', table: 't', primary_key: 'id' } as const;
@@ -30,14 +30,31 @@ const holds = (node: Node, count: number): Promise<unknown> =>
     return Array.isArray(found) && found.length === count;
   });
 
+/** Two nodes whose databases take the time to close that they take in earnest. */
+const startOnDisk = async (t: ExecutionContext): Promise<readonly [Node, Node]> => {
+  const network = new MemoryNetwork();
+  const rootPath = await mkdtemp(join(tmpdir(), 'skein-databases-'));
+  const open = (name: string): Promise<Node> => {
+    const config = { rootPath: join(rootPath, name), storage: { engine: 'level' } } as const;
+    return startNode(memoryConfig(name, ['a', 'b'], config), { network, logger: SILENT });
+  };
+  const nodes = await Promise.all([open('a'), open('b')]);
+  t.teardown(async () => {
+    await Promise.all(nodes.map((node) => node.close()));
+    await rm(rootPath, { recursive: true, force: true });
+  });
+  await Promise.all(nodes.map((node) => node.synced({ signal: AbortSignal.timeout(10_000) })));
+  return nodes;
+};
+
 test('a database dropped on a node and made again there replicates both ways', async (t) => {
-  const cluster = await startEmbedded(2);
-  t.teardown(() => cluster.close());
-  const [a, b] = [cluster.node(0), cluster.node(1)];
+  const [a, b] = await startOnDisk(t);
   // From now on the numbers of the streams are not the same on both sides.
-  a.system.crash('/cluster/peers/peer:b/resync:data', new Error('crashed by a test'));
-  await waitUntil('the stream to be back', () =>
-    actorsOf(a).some(({ path }) => path === '/cluster/peers/peer:b/resync:data'),
+  const path = '/cluster/peers/peer:b/resync:data';
+  const before = actorAt(a, path).details['stream'];
+  a.system.crash(path, new Error('crashed by a test'));
+  await waitUntil('another stream', () =>
+    actorsOf(a).some((actor) => actor.path === path && actor.details['stream'] !== before),
   );
   await a.execute(CREATE);
   await insert(a, 1);
