@@ -12,7 +12,7 @@ import {
 } from '../protocol/copyCheckpoint.js';
 import type { SentRow } from '../protocol/dataFrames.js';
 import type { OriginPosition } from '../protocol/frames.js';
-import { nodeOf, type NodeName, type OriginId } from '../protocol/ids.js';
+import { isOriginId, nodeOf, type NodeName, type OriginId } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import { planSources, type PeerView, type SourcesPlan } from '../protocol/sources.js';
@@ -110,7 +110,7 @@ export class CatchingUp {
     this.#peers.set(peer, {
       resync: link.resync,
       origin: link.origin,
-      positions: new Map(link.positions.map((position) => [position.origin, position])),
+      positions: toldPositions(new Map(), link.positions),
       tooOld: new Set(),
       refused: new Map(),
       whole: link.whole,
@@ -122,7 +122,7 @@ export class CatchingUp {
   noticed(peer: NodeName, positions: readonly OriginPosition[], whole: boolean): void {
     const view = this.#peers.get(peer);
     if (!view) return;
-    for (const position of positions) view.positions.set(position.origin, position);
+    toldPositions(view.positions, positions);
     view.whole = whole;
     this.plan();
   }
@@ -323,6 +323,20 @@ export class CatchingUp {
     return { entriesBehind, lagMs };
   }
 }
+
+/** What is no origin, or more than anybody needs, is left out. */
+const toldPositions = (
+  told: Map<OriginId, OriginPosition>,
+  positions: readonly OriginPosition[],
+): Map<OriginId, OriginPosition> => {
+  for (const position of positions)
+    if (
+      isOriginId(position.origin) &&
+      (told.has(position.origin) || told.size < limits.originsPerPeerMax)
+    )
+      told.set(position.origin, position);
+  return told;
+};
 
 const peerView = (view: LinkedPeer): PeerView => ({
   origin: view.origin,

@@ -5,6 +5,7 @@
 import { invalidRequest, messageOf, SkeinError } from '../protocol/errors.js';
 import { databaseName, type DatabaseName, type NodeName } from '../protocol/ids.js';
 import { nameProblem } from '../protocol/schemas/names.js';
+import { limits } from '../protocol/limits.js';
 import type { RecordObject, User } from '../protocol/operations.js';
 import { generatePassword, hashPassword, verifyPassword } from '../security/credentials.js';
 import { healthSpec } from './health.js';
@@ -92,7 +93,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       case 'database.find':
         return beside(message.replyTo, this.#find(message));
       case 'databases.gossiped':
-        return this.#onGossip(message.peer, message.databases);
+        return void this.#onGossip(message.peer, message.databases);
       case 'cluster.overview':
         return beside(message.replyTo, this.#overview());
       default:
@@ -139,9 +140,23 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   async #openDatabases(): Promise<void> {
     const { config, files } = this.#parts.resources;
     await files.prepare(SYSTEM);
-    const names = new Set([SYSTEM, DEFAULT_DATABASE, ...(await files.list())]);
+    await this.#openDatabase(SYSTEM);
+    const names = new Set([DEFAULT_DATABASE, ...(await files.list())]);
     for (const { database } of config.tables) names.add(database);
-    await Promise.all([...names].map((database) => this.#openDatabase(database)));
+    names.delete(SYSTEM);
+    await Promise.all([...names].map((database) => this.#openKnown(database)));
+  }
+
+  /** A database that cannot be opened is down and says so; the others go on. What was dropped is erased to its end. */
+  async #openKnown(database: DatabaseName): Promise<void> {
+    const { config, files, log } = this.#parts.resources;
+    const isDeclared = config.tables.some((table) => table.database === database);
+    if (!isDeclared && (await this.#isDropped(database))) return files.erase(database);
+    try {
+      await this.#openDatabase(database);
+    } catch (error) {
+      log.error({ database, reason: messageOf(error) }, 'cannot open a database');
+    }
   }
 
   /** Resolves when it answers: then it has recovered. */
@@ -166,6 +181,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       if (this.#routers.has(database)) return;
       const problem = nameProblem(database) ?? directoryProblem(database);
       if (problem !== undefined) throw invalidRequest(`'database' ${problem}`);
+      if (this.#routers.size >= limits.databasesMax)
+        throw invalidRequest(`this node has ${limits.databasesMax} databases and takes no more`);
       await this.#openNewDatabase(database);
       await this.#noteDropped(database, false);
       this.#announce();

@@ -47,7 +47,8 @@ const inDirectories = (path: string): DatabaseFiles => {
       const found = await readdir(path, { withFileTypes: true }).catch(nothingThere);
       return found
         .filter((entry) => entry.isDirectory())
-        .map((entry) => databaseName(decodeURIComponent(entry.name)));
+        .map((entry) => databaseOf(entry.name))
+        .filter((database) => database !== undefined);
     },
     erase: (database) => rm(join(path, directoryOf(database)), { recursive: true, force: true }),
   };
@@ -87,6 +88,15 @@ const directoryOf = (database: DatabaseName): string =>
       isPlain(byte) ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, '0')}`,
     )
     .join('');
+
+/** Undefined for a directory that is no database's, such as `lost+found`. */
+const databaseOf = (directory: string): DatabaseName | undefined => {
+  const bytes = directory.replace(/%([0-9a-f]{2})/g, (_escape, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  const database = databaseName(Buffer.from(bytes, 'latin1').toString('utf8'));
+  return database !== '' && directoryOf(database) === directory ? database : undefined;
+};
 
 /** Lower-case letters, digits, `-` and `_` stand for themselves. */
 const isPlain = (byte: number): boolean =>

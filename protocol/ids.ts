@@ -32,6 +32,9 @@ export const tableGeneration = (value: number): TableGeneration => value as Tabl
 export const originId = (parts: { node: NodeName; incarnation: Incarnation }): OriginId =>
   `${parts.node}#${parts.incarnation}` as OriginId;
 
+/** Whether a text is an origin that a node may tell of. */
+export const isOriginId = (text: string): text is OriginId => /^.+#[0-9a-f]{16}$/.test(text);
+
 /** The node that an origin belongs to. */
 export const nodeOf = (origin: OriginId): NodeName => {
   const end = origin.lastIndexOf('#');

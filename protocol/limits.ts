@@ -44,6 +44,11 @@ export const limits = {
   /** An empty database replays logs of up to this many entries instead of copying rows. */
   replayEntriesMax: 1_000,
 
+  /** Databases of one node, `system` included: each has files and a writer of its own. */
+  databasesMax: 500,
+  /** Origins of one database that a peer may tell of. */
+  originsPerPeerMax: 10_000,
+
   // ---- queues
   /** Data messages waiting in one actor's mailbox. */
   mailboxMessagesMax: 10_000,

@@ -137,6 +137,8 @@ const wholeNumber = (text: string): number => {
 /** The exit code takes effect when everything written is out. */
 const finish = (code: ExitCode): void => {
   process.exitCode = code;
+  // A parent that listens would keep this process alive.
+  if (process.connected) process.disconnect();
 };
 
 const printVersion = async (): Promise<void> => {

@@ -14,7 +14,7 @@ import {
   type KeyedChange,
   type TableChanges,
 } from '../protocol/entry.js';
-import { SkeinError } from '../protocol/errors.js';
+import { invalidRequest, SkeinError } from '../protocol/errors.js';
 import {
   sequence as asSequence,
   type OriginId,
@@ -140,6 +140,10 @@ export class Commit {
     const store = this.#store;
     const present = store.catalog.find(request.definition.name)?.definition;
     const definition = stated(present, request.definition);
+    if (present && present.primaryKey !== definition.primaryKey)
+      throw invalidRequest(
+        `Table '${definition.database}.${definition.name}' has the primary key '${present.primaryKey}'; it cannot become '${definition.primaryKey}'`,
+      );
     const generation = store.catalog.nextGeneration(definition.name);
     const before = shareable(present, definition);
     const attributes = definitionPatch(before, definition);
