@@ -5,7 +5,6 @@
 import { startNode, type Node } from '../../index.js';
 import type { ActorRef } from '../../actors/kernel/types.js';
 import type { DatabaseStatus, RouterMessage } from '../../actors/messages.js';
-import { openDoors, type OpenDoors } from '../../server/doors.js';
 import { benchDocuments } from './bareRecords.js';
 import type { SkeinOrder, SkeinReport } from './skeinMessages.js';
 
@@ -13,7 +12,6 @@ import type { SkeinOrder, SkeinReport } from './skeinMessages.js';
 const IN_FLIGHT = 4;
 
 let node: Node | null = null;
-let doors: OpenDoors | null = null;
 
 process.on('message', (order: SkeinOrder) => {
   carryOut(order).then(
@@ -23,6 +21,9 @@ process.on('message', (order: SkeinOrder) => {
     },
   );
 });
+
+/** A bench that failed leaves no node behind. */
+process.on('disconnect', () => process.exit());
 
 const carryOut = async (order: SkeinOrder): Promise<SkeinReport> => {
   switch (order.type) {
@@ -41,7 +42,6 @@ const carryOut = async (order: SkeinOrder): Promise<SkeinReport> => {
     case 'usage':
       return usage(order.forMs);
     case 'stop':
-      await doors?.close();
       await node?.close();
       setImmediate(() => process.disconnect());
       return { type: 'stopped' };
@@ -65,10 +65,9 @@ const start = async (order: Extract<SkeinOrder, { type: 'start' }>): Promise<Ske
     schema: SCHEMA,
     ...(order.operationsPort !== undefined && {
       operationsApi: { network: { port: order.operationsPort } },
-      authentication: { authorizeLocal: true },
+      authentication: { authorizeLocal: true, adminUsername: 'bench', adminPassword: 'bench' },
     }),
   });
-  if (order.operationsPort !== undefined) doors = await openDoors(node);
   return { type: 'started' };
 };
 
