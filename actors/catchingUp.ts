@@ -233,8 +233,13 @@ export class CatchingUp {
     this.plan();
   }
 
-  /** The vector moved: what was promised may have been reached. */
-  advanced(): void {
+  /** These origins moved: what was promised may have been reached, and a source may have given all it has. */
+  advanced(moved: Iterable<OriginId>): void {
+    for (const origin of moved)
+      if (this.#isExhausted(origin)) {
+        this.plan();
+        break;
+      }
     if (this.#reach.size === 0) return;
     this.#forgetReached();
     if (this.#reach.size === 0) this.#noteDue();
@@ -274,6 +279,16 @@ export class CatchingUp {
   #abandonCopy(): void {
     if (this.#copy) this.#endCopy(this.#copy);
     this.#noteDue();
+  }
+
+  /** Where it comes from has told of no more than is here, and somebody else has: nobody else would say so again. */
+  #isExhausted(origin: OriginId): boolean {
+    const source = this.#peers.get(this.#from.get(origin) ?? this.#own);
+    if (!source || source.origin === origin) return false;
+    const held = this.#store.accepted.get(origin)?.sequence ?? 0;
+    const isMore = (view: LinkedPeer): boolean =>
+      (view.positions.get(origin)?.sequence ?? 0) > held;
+    return !isMore(source) && [...this.#peers.values()].some(isMore);
   }
 
   #forgetReached(): void {

@@ -360,7 +360,7 @@ class ShardRouter implements Actor<RouterMessage> {
   }
 
   #announce(commit: Commit): void {
-    this.#catchingUp.advanced();
+    this.#catchingUp.advanced(commit.moved);
     const whole = this.#catchingUp.isWhole;
     const origins = new Set([...commit.moved].filter((origin) => !isLocalOrigin(origin)));
     for (const listener of this.#listeners) listener();

@@ -97,7 +97,7 @@ const copied = async (
     catchingUp.finishCopy(PEER, commit);
   });
   catchingUp.adopted();
-  catchingUp.advanced();
+  catchingUp.advanced([B]);
 };
 
 const apply = async (store: Store, count: number): Promise<void> =>
@@ -159,7 +159,7 @@ test('what the source of a copy owed is owed here, until it is reached', async (
   t.false(catchingUp.isReady);
   t.deepEqual(catchingUp.owed, [at(5_001)]);
   await apply(store, 5_001);
-  catchingUp.advanced();
+  catchingUp.advanced([B]);
   t.deepEqual(catchingUp.owed, []);
   t.true(catchingUp.isReady);
   t.is(notes.due, 1);
@@ -237,4 +237,19 @@ test('the log goes on, and the node is not ready, while nobody can give the copy
   t.deepEqual(resync.told, [`wants ${B}:0`]);
   t.false(catchingUp.isReady);
   t.true(catchingUp.isWhole);
+});
+
+test('when a relay has given all it has, the rest is wanted of another that told of more before', async (t) => {
+  const { store, catchingUp } = await stageOf();
+  const first = link(catchingUp, PEER, { has: 2 });
+  t.deepEqual(first.told, [`wants ${B}:0`]);
+  const other = link(catchingUp, THIRD, { has: 3 });
+  t.deepEqual(other.told, ['wants ']);
+  await apply(store, 1);
+  catchingUp.advanced([B]);
+  t.deepEqual(other.told, ['wants ']);
+  await apply(store, 2);
+  catchingUp.advanced([B]);
+  t.is(other.told.at(-1), `wants ${B}:2`);
+  t.is(first.told.at(-1), 'wants ');
 });
