@@ -12,7 +12,11 @@ import type {
 import { parse } from 'graphql/language/parser.js';
 import { messageOf } from '../protocol/errors.js';
 import { databaseName, tableName } from '../protocol/ids.js';
-import type { AttributeDefinition, TableDefinition } from '../protocol/tableDefinition.js';
+import {
+  ATTRIBUTE_TYPES,
+  type AttributeDefinition,
+  type TableDefinition,
+} from '../protocol/tableDefinition.js';
 import { argumentsOf, checkDirectives, type Place, type Reader } from './directives.js';
 import { invalidConfiguration } from './findings.js';
 import { nameProblem } from './names.js';
@@ -20,21 +24,6 @@ import { nearest } from './nearest.js';
 
 /** Tables without `database:` are in this one. */
 export const DEFAULT_DATABASE = 'data';
-
-/** Types an attribute can have, beside types of the same document and lists. */
-export const ATTRIBUTE_TYPES = [
-  'ID',
-  'String',
-  'Int',
-  'Long',
-  'Float',
-  'BigInt',
-  'Boolean',
-  'Date',
-  'Bytes',
-  'Any',
-  'Blob',
-] as const;
 
 const KEY_TYPES = new Set(['ID', 'String', 'Int', 'Long', 'Float', 'Any']);
 

@@ -1,5 +1,5 @@
 /**
- * Every bound of the system in one place. Each has a test that reaches it.
+ * Every bound of the system in one place. A bound on what others can make a node hold has a test that reaches it.
  * Values a user may change are defaults here and keys in config/; the others are part of the protocol.
  */
 

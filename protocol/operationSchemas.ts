@@ -4,7 +4,7 @@
  * One schema per operation, so that a union never has to be searched.
  */
 import type { Comparator, Key, RecordObject, Sort } from './operations.js';
-import type { AttributeType } from './tableDefinition.js';
+import { ATTRIBUTE_TYPES, type AttributeType } from './tableDefinition.js';
 import { NAME_KEYWORD } from './schemas/wording.js';
 
 export interface NormalisedCondition {
@@ -112,19 +112,6 @@ export interface OperationShape {
   readonly hasDefaultDatabase: boolean;
 }
 
-const ATTRIBUTE_TYPES: readonly AttributeType[] = [
-  'ID',
-  'String',
-  'Int',
-  'Long',
-  'Float',
-  'BigInt',
-  'Boolean',
-  'Date',
-  'Bytes',
-  'Any',
-  'Blob',
-];
 const COMPARATORS: readonly Comparator[] = [
   'equals',
   'contains',

@@ -4,18 +4,22 @@
  */
 import type { DatabaseName, TableName } from './ids.js';
 
-export type AttributeType =
-  | 'ID'
-  | 'String'
-  | 'Int'
-  | 'Long'
-  | 'Float'
-  | 'BigInt'
-  | 'Boolean'
-  | 'Date'
-  | 'Bytes'
-  | 'Any'
-  | 'Blob';
+/** Types an attribute can have, beside types of the same document and lists. */
+export const ATTRIBUTE_TYPES = [
+  'ID',
+  'String',
+  'Int',
+  'Long',
+  'Float',
+  'BigInt',
+  'Boolean',
+  'Date',
+  'Bytes',
+  'Any',
+  'Blob',
+] as const;
+
+export type AttributeType = (typeof ATTRIBUTE_TYPES)[number];
 
 export interface AttributeDefinition {
   readonly name: string;

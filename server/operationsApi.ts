@@ -56,7 +56,7 @@ const answerOperation = async (
   const { user, operation } = await authenticatedOperation(node, request);
   request.operationName = String(operation['operation']).slice(0, 100);
   const answerType = negotiate(request.headers.accept);
-  const result = await execute(node, { operation, user, signal: signalOf(reply) });
+  const result = await node.execute(operation, { user, signal: signalOf(reply) });
   const { headers, body } = await encodeAnswer(answerType, asBody(result));
   return reply.headers(headers).send(body);
 };
@@ -87,32 +87,6 @@ const authenticatedOperation = async (
 };
 
 const isBlank = (value: unknown): boolean => value === undefined || value === null || value === '';
-
-const execute = async (
-  node: NodeHandle,
-  run: { operation: Record<string, unknown>; user: User; signal: AbortSignal },
-): Promise<unknown> => {
-  try {
-    return await node.execute(run.operation, { user: run.user, signal: run.signal });
-  } catch (error) {
-    // Who asks is known to this door only, so a node need not answer that operation.
-    const unknown =
-      error instanceof SkeinError && error.message === `Operation 'user_info' not found`;
-    if (unknown && run.operation['operation'] === 'user_info') {
-      return userInfo(run.user);
-    }
-    throw error;
-  }
-};
-
-const userInfo = (user: User): Record<string, unknown> => ({
-  username: user.username,
-  active: user.active,
-  role: {
-    role: user.role ?? (user.superUser ? 'super_user' : 'none'),
-    permission: { super_user: user.superUser },
-  },
-});
 
 /** Documented: whatever is no object is wrapped as `{ message }`. */
 const asBody = (result: unknown): unknown =>

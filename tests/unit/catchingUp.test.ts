@@ -13,7 +13,9 @@ import {
   tableName,
   version,
   type NodeName,
+  type OriginId,
 } from '../../protocol/ids.js';
+import { limits } from '../../protocol/limits.js';
 import { encodeKey } from '../../protocol/orderedKey.js';
 import type { Row } from '../../protocol/row.js';
 import type { Store } from '../../storage/store.js';
@@ -252,4 +254,17 @@ test('when a relay has given all it has, the rest is wanted of another that told
   catchingUp.advanced([B]);
   t.is(other.told.at(-1), `wants ${B}:2`);
   t.is(first.told.at(-1), 'wants ');
+});
+
+test('a peer tells of no more origins than anybody needs, and of nothing that is no origin', async (t) => {
+  const { catchingUp } = await stageOf();
+  const resync = link(catchingUp, PEER, { has: 1, whole: false });
+  const invented = Array.from({ length: limits.originsPerPeerMax + 5 }, (_, place) =>
+    at(1, `x#${place.toString(16).padStart(16, '0')}` as OriginId),
+  );
+  // Not whole: so much would be copied otherwise, and nothing wanted of the log.
+  catchingUp.noticed(PEER, [at(1, `${B}~local` as OriginId), ...invented], false);
+  const wanted = (resync.told.at(-1) ?? '').split(' ').slice(1);
+  t.is(wanted.length, limits.originsPerPeerMax);
+  t.false(wanted.some((want) => want.includes('~local')));
 });

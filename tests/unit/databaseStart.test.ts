@@ -3,6 +3,7 @@ import test, { type ExecutionContext } from 'ava';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { limits } from '../../protocol/limits.js';
 import { startNode, type ConfigInput, type Node } from '../../index.js';
 
 const folder = async (t: ExecutionContext): Promise<string> => {
@@ -74,4 +75,17 @@ test('a definition cannot give a table another primary key', async (t) => {
     () => start(rootPath, { schema: 'type Dog @table(table: "dog") { name: ID @primaryKey }' }),
     { code: 'INVALID_REQUEST', message: /has the primary key 'id'; it cannot become 'name'/ },
   );
+});
+
+test('a node takes no more databases than it may have, and goes on with those', async (t) => {
+  const node = await startNode({ storage: { engine: 'memory' }, logging: { level: 'fatal' } });
+  t.teardown(() => node.close());
+  // `system` and `data` are there.
+  for (let place = 2; place < limits.databasesMax; place++)
+    await node.send({ operation: 'create_database', database: `d${place}` });
+  await t.throwsAsync(() => node.send({ operation: 'create_database', database: 'more' }), {
+    code: 'INVALID_REQUEST',
+    message: `this node has ${limits.databasesMax} databases and takes no more`,
+  });
+  t.is((await databasesOf(node)).length, limits.databasesMax - 1);
 });

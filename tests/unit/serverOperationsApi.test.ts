@@ -457,14 +457,6 @@ test('a refused request is one log line without the body', async (t) => {
   t.notRegex(JSON.stringify(lines), /secret/);
 });
 
-test('user_info is answered from the login when the node does not', async (t) => {
-  const { url } = await open(t);
-  t.deepEqual(await seen(await post(url, '{"operation":"user_info"}', ADMIN)), [
-    200,
-    '{"username":"admin","active":true,"role":{"role":"super_user","permission":{"super_user":true}}}',
-  ]);
-});
-
 test('user_info is left to a node that answers it', async (t) => {
   const { url } = await open(t, {
     answers: { user_info: (_operation, user) => ({ me: user?.username }) },
