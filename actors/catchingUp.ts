@@ -16,13 +16,13 @@ import { isOriginId, nodeOf, type NodeName, type OriginId } from '../protocol/id
 import { limits } from '../protocol/limits.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import { planSources, type PeerView, type SourcesPlan } from '../protocol/sources.js';
-import { millisecondsOf } from '../protocol/clock.js';
 import { DEFINITIONS_TABLE } from '../storage/catalog.js';
 import { readNote, type Commit } from '../storage/commit.js';
 import { metaKey } from '../storage/keys.js';
 import { isLocalOrigin, type Store } from '../storage/store.js';
 import type { ActorRef } from './kernel/types.js';
 import type { CopyProgress, PeerStanding, ResyncMessage } from './messages.js';
+import { PeerStandings } from './peerStandings.js';
 
 interface LinkedPeer {
   resync: ActorRef<ResyncMessage>;
@@ -51,17 +51,20 @@ export class CatchingUp {
   #isAdopting = false;
   #completed: CopyProgress | null = null;
   readonly #noteDue: () => void;
+  readonly #standings: PeerStandings;
 
   private constructor(parts: {
     store: Store;
     own: NodeName;
     noteDue: () => void;
+    now: () => number;
     stored: StoredState | undefined;
   }) {
     const { stored } = parts;
     this.#store = parts.store;
     this.#own = parts.own;
     this.#noteDue = parts.noteDue;
+    this.#standings = new PeerStandings(parts.store, parts.now);
     this.#copy = stored?.copy ? restored(stored.copy) : null;
     this.#reach = byOrigin(stored?.reach ?? []);
     this.#forgetReached();
@@ -69,9 +72,14 @@ export class CatchingUp {
   }
 
   /** Goes on where a crash interrupted it. `noteDue` is called when `note` should go into the next batch. */
-  static async load(store: Store, own: NodeName, noteDue: () => void): Promise<CatchingUp> {
+  static async load(
+    store: Store,
+    own: NodeName,
+    noteDue: () => void,
+    now: () => number,
+  ): Promise<CatchingUp> {
     const stored = (await readNote(store, COPY_KEY)) as StoredState | undefined;
-    return new CatchingUp({ store, own, noteDue, stored });
+    return new CatchingUp({ store, own, noteDue, now, stored });
   }
 
   /** No copy is needed or unfinished, and everything a copy promised is here. */
@@ -116,6 +124,7 @@ export class CatchingUp {
       whole: link.whole,
       rttMs: null,
     });
+    this.#standings.opened(peer, this.#peers.get(peer)?.positions.values() ?? []);
     this.plan();
   }
 
@@ -123,6 +132,10 @@ export class CatchingUp {
     const view = this.#peers.get(peer);
     if (!view) return;
     toldPositions(view.positions, positions);
+    this.#compare(
+      peer,
+      positions.map(({ origin }) => origin),
+    );
     view.whole = whole;
     this.plan();
   }
@@ -161,6 +174,7 @@ export class CatchingUp {
   unlinked(peer: NodeName, resync: ActorRef<ResyncMessage>): void {
     if (this.#peers.get(peer)?.resync !== resync) return;
     this.#peers.delete(peer);
+    this.#standings.closed(peer);
     if (this.#copyFrom === peer) this.#copyFrom = null;
     this.plan();
   }
@@ -235,6 +249,9 @@ export class CatchingUp {
 
   /** These origins moved: what was promised may have been reached, and a source may have given all it has. */
   advanced(moved: Iterable<OriginId>): void {
+    for (const peer of this.#peers.keys()) this.#compare(peer, moved);
+    this.#standings.advanced(moved);
+    this.#standings.copied(this.#copy, this.isWhole && this.#completed !== null);
     for (const origin of moved)
       if (this.#isExhausted(origin)) {
         this.plan();
@@ -262,11 +279,24 @@ export class CatchingUp {
   }
 
   standings(): PeerStanding[] {
-    return [...this.#peers].map(([peer, view]) => {
+    return [...this.#peers].map(([peer, { whole }]) => {
       const sources = new Set<NodeName>();
       for (const [origin, from] of this.#from) if (from === peer) sources.add(nodeOf(origin));
-      return { peer, sources: [...sources], ...this.#behind(view) };
+      return this.#standings.of(peer, { sources: [...sources], whole });
     });
+  }
+
+  /** What is remembered of how this node and its peers compare, beside `standings`. */
+  get memory(): Pick<PeerStandings, 'parted' | 'copyPace'> {
+    return this.#standings;
+  }
+
+  #compare(peer: NodeName, origins: Iterable<OriginId>): void {
+    const told = this.#peers.get(peer)?.positions;
+    this.#standings.compared(
+      peer,
+      [...origins].flatMap((origin) => told?.get(origin) ?? []),
+    );
   }
 
   /** Everybody who can be reached is in the middle of a copy: the smallest name gives up its own. */
@@ -324,18 +354,6 @@ export class CatchingUp {
       noCopyFrom: this.#noCopyFrom,
       replayEntriesMax: limits.replayEntriesMax,
     });
-  }
-
-  #behind(view: LinkedPeer): { entriesBehind: number; lagMs: number } {
-    let entriesBehind = 0;
-    let lagMs = 0;
-    for (const { origin, sequence, version } of view.positions.values()) {
-      const held = this.#store.durable.get(origin);
-      if (origin === this.#store.origin || sequence <= (held?.sequence ?? 0)) continue;
-      entriesBehind += sequence - (held?.sequence ?? 0);
-      lagMs = Math.max(lagMs, millisecondsOf(version) - millisecondsOf(held?.version ?? version));
-    }
-    return { entriesBehind, lagMs };
   }
 }
 

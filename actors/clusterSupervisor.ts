@@ -1,13 +1,14 @@
 /**
- * cluster: owns the tree of one node. Starts its children in order, runs operations beside its mailbox, creates and
- * drops databases. Everything below fails in isolation; what fails here ends the node.
+ * cluster: owns the tree of one node. Starts its children in order and runs operations beside its mailbox, those that
+ * deal with other nodes in a clerk. Everything below fails in isolation; what fails here ends the node.
  */
-import { invalidRequest, messageOf, SkeinError } from '../protocol/errors.js';
-import { databaseName, type DatabaseName, type NodeName } from '../protocol/ids.js';
-import { nameProblem } from '../protocol/schemas/names.js';
+import type { ConfigSource } from '../config/types.js';
+import { SkeinError } from '../protocol/errors.js';
+import { databaseName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
-import type { RecordObject, User } from '../protocol/operations.js';
-import { generatePassword, hashPassword, verifyPassword } from '../security/credentials.js';
+import type { User } from '../protocol/operations.js';
+import { clerkSpec } from './clerk.js';
+import { DatabaseSet } from './databaseSet.js';
 import { healthSpec } from './health.js';
 import type {
   Actor,
@@ -22,24 +23,29 @@ import { membershipSpec } from './membership.js';
 import type {
   ClusterMessage,
   ClusterOverview,
-  Databases,
   DatabaseStatus,
+  MembershipMessage,
+  MembershipView,
   PeersMessage,
   PeerStatus,
   RouterMessage,
 } from './messages.js';
 import type { OperationContext } from './operations/context.js';
-import { directoryProblem } from './databaseFiles.js';
-import { runOperation } from './operations/run.js';
+import { isLongOperation, runOperation } from './operations/run.js';
+import { runPeerOperation } from './operations/peerOperations.js';
 import { ensureTable } from './operations/schema.js';
+import { callPeer, refuseOperation, servePeerOperation } from './peerOperation.js';
 import { peersSpec } from './peerSupervisor.js';
 import type { NodeResources } from './resources.js';
-import { routerSpec } from './shardRouter.js';
-import { DEFAULT_DATABASE, SYSTEM, systemTables } from './systemDatabase.js';
+import { SYSTEM } from './systemDatabase.js';
+import type { Connection } from './transport/types.js';
+import { authenticate, ensureFirstUser, type AskSystem } from './users.js';
 
 export interface ClusterParts {
   readonly resources: NodeResources;
   readonly system: ActorSystem;
+  /** Where the configuration comes from, for the operations that rewrite it. */
+  readonly configSource: ConfigSource;
   /** Told the password of the first user when it had to be made up. */
   readonly passwordGenerated: (username: string, password: string) => void;
 }
@@ -51,19 +57,29 @@ export const clusterSpec = (parts: ClusterParts): ActorSpec<ClusterMessage> => (
 });
 
 const STATUS_MS = 5_000;
+const LONG_OPERATION_MS_MAX = 120_000;
 
 class ClusterSupervisor implements Actor<ClusterMessage> {
   readonly #context: ActorContext<ClusterMessage>;
   readonly #parts: ClusterParts;
-  readonly #routers = new Map<DatabaseName, ActorRef<RouterMessage>>();
+  readonly #databases: DatabaseSet;
+  readonly #askSystem: AskSystem = (question) => this.#databases.ask(SYSTEM, question);
   #peers: ActorRef<PeersMessage> | null = null;
+  #membership: ActorRef<MembershipMessage> | null = null;
   #operations = 0;
-  /** Settles when the last database that was to be created or dropped has been. */
-  #changing: Promise<unknown> = Promise.resolve();
+  #clerks = 0;
+  /** Operations of other nodes that are being answered. */
+  #serving = 0;
 
   private constructor(context: ActorContext<ClusterMessage>, parts: ClusterParts) {
     this.#context = context;
     this.#parts = parts;
+    this.#databases = new DatabaseSet({
+      context,
+      resources: parts.resources,
+      changed: (databases) =>
+        void this.#peers?.send({ type: 'databases.changed', databases }, 'control'),
+    });
   }
 
   static async open(
@@ -73,14 +89,16 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const cluster = new ClusterSupervisor(context, parts);
     const { resources } = parts;
     context.spawn(healthSpec(parts));
-    await cluster.#openDatabases();
-    await cluster.#firstUser();
+    await cluster.#databases.open();
+    await ensureFirstUser(cluster.#askSystem, resources.config, parts.passwordGenerated);
     for (const table of resources.config.tables) await ensureTable(cluster.#operating(null), table);
-    const databases = (): Databases => cluster.#replicated();
+    const databases = () => cluster.#databases.replicated();
     const peers = context.spawn(peersSpec({ resources, cluster: context.self, databases }));
     cluster.#peers = peers;
-    context.spawn(membershipSpec({ resources, peers }));
-    if (listens(resources.config)) context.spawn(listenerSpec({ resources, peers }));
+    const system = cluster.#databases.router(SYSTEM);
+    cluster.#membership = context.spawn(membershipSpec({ resources, peers, system }));
+    if (listens(resources.config))
+      context.spawn(listenerSpec({ resources, peers, cluster: context.self }));
     return cluster;
   }
 
@@ -88,12 +106,17 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     switch (message.type) {
       case 'operation.run':
         return this.#run(message);
+      case 'operation.accepted':
+        return this.#serve(message.connection);
       case 'user.authenticate':
-        return beside(message.replyTo, this.#authenticate(message));
+        return beside(message.replyTo, authenticate(this.#askSystem, message));
       case 'database.find':
         return beside(message.replyTo, this.#find(message));
-      case 'databases.gossiped':
-        return void this.#onGossip(message.peer, message.databases);
+      case 'gossip.heard':
+        void this.#databases.follow(message.peer, message.databases);
+        if (message.members.length > 0)
+          this.#membership?.send({ type: 'members.heard', members: message.members }, 'control');
+        return;
       case 'cluster.overview':
         return beside(message.replyTo, this.#overview());
       default:
@@ -102,261 +125,119 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   };
 
   describe(): Record<string, unknown> {
-    return { databases: [...this.#routers.keys()], operations: this.#operations };
-  }
-
-  #run(message: Extract<ClusterMessage, { type: 'operation.run' }>): void {
-    this.#operations++;
-    beside(message.replyTo, runOperation(this.#operating(message.user), message.operation));
-  }
-
-  #operating(user: User | null): OperationContext {
     return {
-      config: this.#parts.resources.config,
-      user,
-      databases: [...this.#routers.keys()].sort(),
-      router: (database) => this.#router(database),
-      ask: async (database, question) => this.#ask(this.#router(database), question),
-      createDatabase: (database) => this.#createDatabase(databaseName(database)),
-      dropDatabase: (database) => this.#dropDatabase(databaseName(database)),
-      overview: () => this.#overview(),
+      databases: this.#databases.names,
+      operations: this.#operations,
+      peerOperations: this.#serving,
     };
   }
 
-  #router(database: string): ActorRef<RouterMessage> {
-    const router = this.#routers.get(databaseName(database));
-    if (!router) throw new SkeinError('NOT_FOUND', `database '${database}' does not exist`);
-    return router;
-  }
-
-  #ask<T>(
-    router: ActorRef<RouterMessage>,
-    question: (replyTo: Reply<T>) => RouterMessage,
-  ): Promise<T> {
-    const timeoutMs = this.#parts.resources.config.storage.maxTransactionQueueMs;
-    return this.#context.ask<T, RouterMessage>(router, question, { timeoutMs });
-  }
-
-  async #openDatabases(): Promise<void> {
-    const { config, files } = this.#parts.resources;
-    await files.prepare(SYSTEM);
-    await this.#openDatabase(SYSTEM);
-    const names = new Set([DEFAULT_DATABASE, ...(await files.list())]);
-    for (const { database } of config.tables) names.add(database);
-    names.delete(SYSTEM);
-    await Promise.all([...names].map((database) => this.#openKnown(database)));
-  }
-
-  /** A database that cannot be opened is down and says so; the others go on. What was dropped is erased to its end. */
-  async #openKnown(database: DatabaseName): Promise<void> {
-    const { config, files, log } = this.#parts.resources;
-    const isDeclared = config.tables.some((table) => table.database === database);
-    if (!isDeclared && (await this.#isDropped(database))) return files.erase(database);
-    try {
-      await this.#openDatabase(database);
-    } catch (error) {
-      log.error({ database, reason: messageOf(error) }, 'cannot open a database');
-    }
-  }
-
-  /** Resolves when it answers: then it has recovered. */
-  async #openDatabase(database: DatabaseName): Promise<void> {
-    const router = this.#context.spawn(
-      routerSpec({ database, builtIn: systemTables, resources: this.#parts.resources }),
-    );
-    this.#routers.set(database, router);
-    await this.#ask<DatabaseStatus>(router, (replyTo) => ({ type: 'database.status', replyTo }));
-  }
-
-  /** The databases that `replication.databases` names, or all. */
-  #replicated(): Databases {
-    const { databases } = this.#parts.resources.config.replication;
-    if (databases === '*') return new Map(this.#routers);
-    const named = new Set(databases.map(({ name }) => name));
-    return new Map([...this.#routers].filter(([database]) => named.has(database)));
-  }
-
-  #createDatabase(database: DatabaseName): Promise<void> {
-    return this.#inTurn(async () => {
-      if (this.#routers.has(database)) return;
-      const problem = nameProblem(database) ?? directoryProblem(database);
-      if (problem !== undefined) throw invalidRequest(`'database' ${problem}`);
-      if (this.#routers.size >= limits.databasesMax)
-        throw invalidRequest(`this node has ${limits.databasesMax} databases and takes no more`);
-      await this.#openNewDatabase(database);
-      await this.#noteDropped(database, false);
-      this.#announce();
-    });
-  }
-
-  /** A database that cannot be opened is offered to no peer, and creating it can be tried again. */
-  async #openNewDatabase(database: DatabaseName): Promise<void> {
-    try {
-      await this.#openDatabase(database);
-    } catch (error) {
-      const router = this.#routers.get(database);
-      this.#routers.delete(database);
-      if (router) await this.#context.stop(router as ActorRef<never>);
-      throw error;
-    }
-  }
-
-  #dropDatabase(database: DatabaseName): Promise<void> {
-    return this.#inTurn(async () => {
-      const router = this.#router(database);
-      await this.#noteDropped(database, true);
-      this.#routers.delete(database);
-      this.#announce();
-      await this.#context.stop(router as ActorRef<never>);
-      await this.#parts.resources.files.erase(database);
-    });
-  }
-
-  /** One database after the other: a name may be made again only when all of the old one is gone. */
-  #inTurn(change: () => Promise<void>): Promise<void> {
-    const turn = this.#changing.then(change);
-    // Whoever asked is told of a failure; the next turn comes all the same.
-    this.#changing = turn.catch(() => undefined);
-    return turn;
-  }
-
-  #announce(): void {
-    this.#peers?.send({ type: 'databases.changed', databases: this.#replicated() }, 'control');
-  }
-
-  /** A dropped database stays dropped here, though peers still have it. */
-  async #noteDropped(database: DatabaseName, dropped: boolean): Promise<void> {
-    const key = `dropped database ${database}`;
-    const write = dropped
-      ? ({ table: 'hdb_info', type: 'put', records: [{ info_id: key, value: true }] } as const)
-      : ({ table: 'hdb_info', type: 'delete', keys: [key] } as const);
-    await this.#ask(this.#router(SYSTEM), (replyTo) => ({
-      type: 'transaction.submit',
-      writes: [write],
-      notes: {},
+  #run({ operation, user, replyTo }: Extract<ClusterMessage, { type: 'operation.run' }>): void {
+    this.#operations++;
+    if (!isLongOperation(operation))
+      return beside(replyTo, runOperation(this.#operating(user), operation));
+    this.#clerk({
+      operation: operation.operation,
+      deadlineMs: LONG_OPERATION_MS_MAX,
+      work: (signal) => runOperation(this.#operating(user, signal), operation),
       replyTo,
-    }));
+    });
   }
 
-  async #isDropped(database: DatabaseName): Promise<boolean> {
-    const [note] = await this.#read('hdb_info', `dropped database ${database}`);
-    return note !== undefined;
+  /** Another node has one operation to be run. */
+  #serve(connection: Connection): void {
+    if (this.#serving >= limits.peerOperationsMax)
+      return refuseOperation(connection, 'too many operations of other nodes, try again later');
+    const { environment, log } = this.#parts.resources;
+    this.#serving++;
+    const served = (): void => void this.#serving--;
+    this.#clerk<void>({
+      operation: `of ${connection.remoteAddress}`,
+      deadlineMs: limits.peerOperationMsMax * 2,
+      work: (signal) =>
+        servePeerOperation(
+          connection,
+          (request) => runPeerOperation(this.#operating(null, signal), request),
+          { environment, log },
+        ),
+      replyTo: { ok: served, fail: served },
+    });
   }
 
-  /** A database that a peer replicates and this node may, is created here. */
-  async #onGossip(peer: NodeName, databases: readonly DatabaseName[]): Promise<void> {
-    const { databases: allowed } = this.#parts.resources.config.replication;
-    for (const database of databases) {
-      if (this.#routers.has(database)) continue;
-      if (allowed !== '*' && !allowed.some(({ name }) => name === database)) continue;
-      await this.#follow(peer, database);
-    }
+  #clerk<T>(parts: {
+    operation: string;
+    deadlineMs: number;
+    work: (signal: AbortSignal) => Promise<T>;
+    replyTo: Reply<T>;
+  }): void {
+    this.#context.spawn(clerkSpec({ name: `clerk:${++this.#clerks}`, ...parts }));
   }
 
-  /** What a peer says must not end this node: a database that cannot be made here is reported and left out. */
-  async #follow(peer: NodeName, database: DatabaseName): Promise<void> {
-    try {
-      if (!(await this.#isDropped(database))) await this.#createDatabase(database);
-    } catch (error) {
-      const reason = messageOf(error);
-      this.#parts.resources.log.error({ peer, database, reason }, 'cannot create a database');
-    }
+  #operating(user: User | null, signal: AbortSignal = this.#context.signal): OperationContext {
+    const { resources, configSource } = this.#parts;
+    return {
+      config: resources.config,
+      configSource,
+      user,
+      databases: this.#databases.names,
+      log: resources.log,
+      router: (database) => this.#databases.router(database),
+      ask: (database, question) => this.#databases.ask(database, question),
+      createDatabase: (database) => this.#databases.create(databaseName(database)),
+      dropDatabase: (database) => this.#databases.drop(databaseName(database)),
+      overview: () => this.#overview(),
+      membership: (question) => this.#askMembership(question),
+      routesChanged: (routes) =>
+        void this.#membership?.send({ type: 'routes.changed', routes }, 'control'),
+      callPeer: (call) => callPeer({ resources, signal, ...call }),
+      authenticate: (credentials) => authenticate(this.#askSystem, credentials),
+    };
+  }
+
+  async #askMembership<T>(question: (replyTo: Reply<T>) => MembershipMessage): Promise<T> {
+    if (!this.#membership) throw new SkeinError('UNAVAILABLE', 'the node is starting');
+    return this.#context.ask<T, MembershipMessage>(this.#membership, question);
   }
 
   async #find(message: { database: string; create: boolean }): Promise<ActorRef<RouterMessage>> {
-    if (message.create) await this.#createDatabase(databaseName(message.database));
-    return this.#router(message.database);
+    if (message.create) await this.#databases.create(databaseName(message.database));
+    return this.#databases.router(message.database);
   }
 
   async #overview(): Promise<ClusterOverview> {
-    const peers = this.#peers;
     const options = { timeoutMs: STATUS_MS, lane: 'control' } as const;
-    const databases = await Promise.all(
-      [...this.#routers.values()].map((router) =>
-        this.#context
-          .ask<DatabaseStatus, RouterMessage>(
-            router,
-            (replyTo) => ({ type: 'database.status', replyTo }),
+    const [databases, peers, membership] = await Promise.all([
+      Promise.all(
+        this.#databases.routers.map((router) =>
+          this.#context
+            .ask<DatabaseStatus, RouterMessage>(
+              router,
+              (replyTo) => ({ type: 'database.status', replyTo }),
+              options,
+            )
+            .catch(() => null),
+        ),
+      ),
+      this.#peers
+        ? this.#context.ask<PeerStatus[], PeersMessage>(
+            this.#peers,
+            (replyTo) => ({ type: 'peers.status', replyTo }),
             options,
           )
-          .catch(() => null),
-      ),
-    );
-    const statuses = peers
-      ? await this.#context.ask<PeerStatus[], PeersMessage>(
-          peers,
-          (replyTo) => ({ type: 'peers.status', replyTo }),
-          options,
-        )
-      : [];
-    return { databases: databases.filter((status) => status !== null), peers: statuses };
-  }
-
-  #read(table: string, key: string): Promise<(RecordObject | undefined)[]> {
-    return this.#ask(this.#router(SYSTEM), (replyTo) => ({
-      type: 'records.get',
-      table,
-      keys: [key],
-      replyTo,
-    }));
-  }
-
-  /** One answer for every failure: nothing tells whether the user exists. */
-  async #authenticate(credentials: { username: string; password: string }): Promise<User> {
-    const [user] =
-      credentials.username === '' ? [] : await this.#read('hdb_user', credentials.username);
-    const stored = typeof user?.password === 'string' ? user.password : UNKNOWN_USER;
-    if (!(await verifyPassword(credentials.password, stored)) || !user)
-      throw new SkeinError('UNAUTHENTICATED', 'Login failed');
-    if (user.active === false)
-      throw new SkeinError('UNAUTHENTICATED', 'Cannot complete request: User is inactive');
-    return {
-      username: credentials.username,
-      active: true,
-      role: String(user.role),
-      superUser: user.role === SUPER_USER,
-    };
-  }
-
-  /** Nodes that open the operations API have a user from their first start on. */
-  async #firstUser(): Promise<void> {
-    const { authentication, operationsApi } = this.#parts.resources.config;
-    if (!operationsApi.listen && authentication.adminPassword === undefined) return;
-    const users = await this.#ask<RecordObject[]>(this.#router(SYSTEM), (replyTo) => ({
-      type: 'records.search',
-      table: 'hdb_user',
-      query: { operator: 'and', conditions: [], limit: 1 },
-      replyTo,
-    }));
-    if (users.length > 0) return;
-    const username = authentication.adminUsername ?? 'admin';
-    const password = authentication.adminPassword ?? generatePassword();
-    await this.#putUser(username, password);
-    if (authentication.adminPassword === undefined)
-      this.#parts.passwordGenerated(username, password);
-  }
-
-  async #putUser(username: string, password: string): Promise<void> {
-    const record = {
-      username,
-      password: await hashPassword(password),
-      role: SUPER_USER,
-      active: true,
-      hash_function: 'scrypt',
-    };
-    await this.#ask(this.#router(SYSTEM), (replyTo) => ({
-      type: 'transaction.submit',
-      writes: [{ table: 'hdb_user', type: 'put', records: [record] }],
-      notes: { operation: 'add_user' },
-      replyTo,
-    }));
+        : [],
+      this.#membership
+        ? this.#context
+            .ask<MembershipView, MembershipMessage>(
+              this.#membership,
+              (replyTo) => ({ type: 'membership.view', replyTo }),
+              options,
+            )
+            .catch(() => null)
+        : null,
+    ]);
+    return { databases: databases.filter((status) => status !== null), peers, membership };
   }
 }
-
-const SUPER_USER = 'super_user';
-
-/** Checked in place of a user that does not exist, so that both answers take as long. */
-const UNKNOWN_USER = `scrypt$16384$8$1$${'A'.repeat(24)}$${'A'.repeat(44)}`;
 
 /** Answers when the work is done, without holding up the mailbox. */
 const beside = <T>(replyTo: Reply<T>, work: Promise<T>): void => {

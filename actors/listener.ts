@@ -1,17 +1,20 @@
 /**
- * listener: accepts replication connections and hands them to `peers`. Without TLS it listens on loopback
- * only. When it fails, links that exist and those this node dials go on.
+ * listener: accepts connections of other nodes and hands them on: links to `peers`, operations to `cluster`. Without
+ * TLS it listens on loopback only. When it fails, links that exist and those this node dials go on.
  */
 import { SkeinError } from '../protocol/errors.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
-import type { ListenerMessage, PeersMessage } from './messages.js';
+import type { ClusterMessage, ListenerMessage, PeersMessage } from './messages.js';
 import type { NodeResources } from './resources.js';
 import type { Connection, ListeningSocket } from './transport/types.js';
 
-export const listenerSpec = (parts: {
-  resources: NodeResources;
-  peers: ActorRef<PeersMessage>;
-}): ActorSpec<ListenerMessage> => ({
+interface ListenerParts {
+  readonly resources: NodeResources;
+  readonly peers: ActorRef<PeersMessage>;
+  readonly cluster: ActorRef<ClusterMessage>;
+}
+
+export const listenerSpec = (parts: ListenerParts): ActorSpec<ListenerMessage> => ({
   name: 'listener',
   policy: {
     restart: 'onCrash',
@@ -24,17 +27,17 @@ export const listenerSpec = (parts: {
 
 class Listener implements Actor<ListenerMessage> {
   readonly #socket: ListeningSocket;
-  readonly #peers: ActorRef<PeersMessage>;
+  readonly #parts: ListenerParts;
   #accepted = 0;
 
-  private constructor(socket: ListeningSocket, peers: ActorRef<PeersMessage>) {
+  private constructor(socket: ListeningSocket, parts: ListenerParts) {
     this.#socket = socket;
-    this.#peers = peers;
+    this.#parts = parts;
   }
 
   static async open(
     context: ActorContext<ListenerMessage>,
-    parts: { resources: NodeResources; peers: ActorRef<PeersMessage> },
+    parts: ListenerParts,
   ): Promise<Listener> {
     const { config, transport } = parts.resources;
     const address = addressOf(config);
@@ -42,7 +45,7 @@ class Listener implements Actor<ListenerMessage> {
       if (context.self.send({ type: 'connection.accepted', connection }) !== 'queued')
         connection.terminate();
     });
-    return new Listener(socket, parts.peers);
+    return new Listener(socket, parts);
   }
 
   readonly receive = (message: ListenerMessage): void => {
@@ -64,8 +67,12 @@ class Listener implements Actor<ListenerMessage> {
   }
 
   #accept(connection: Connection): void {
-    if (this.#peers.send({ type: 'peer.accepted', connection }, 'control') !== 'queued')
-      connection.terminate();
+    const { peers, cluster } = this.#parts;
+    const sent =
+      connection.purpose === 'operation'
+        ? cluster.send({ type: 'operation.accepted', connection }, 'control')
+        : peers.send({ type: 'peer.accepted', connection }, 'control');
+    if (sent !== 'queued') connection.terminate();
   }
 }
 

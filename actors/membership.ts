@@ -1,59 +1,362 @@
 /**
- * membership: says which peers to open. Members are the configured routes; a change of members while the node runs, and
- * gossip of members, come with add_node. A sibling of `peers`, not its parent: what fails here drops no link.
+ * membership: who takes part. Keeps `hdb_nodes` and `hdb_node_generations`, drives protocol/membership.ts with them,
+ * with what peers tell and with the routes, and says which peers to open and close. A sibling of `peers`, not its
+ * parent: what fails here drops no link. Decides nothing itself.
  */
-import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
-import type { MembershipMessage, PeersMessage } from './messages.js';
+import { messageOf, SkeinError } from '../protocol/errors.js';
+import type { NodeName } from '../protocol/ids.js';
+import {
+  factsOf,
+  isAdmitted,
+  isKnown,
+  lifeKey,
+  startMembership,
+  stepMembership,
+  type Life,
+  type MembershipEffect,
+  type MembershipEvent,
+  type MembershipState,
+  type MembershipTables,
+} from '../protocol/membership.js';
+import type { RecordObject } from '../protocol/operations.js';
+import type { LocalWrite } from '../storage/evaluate.js';
+import type { Actor, ActorContext, ActorRef, ActorSpec, Reply } from './kernel/types.js';
+import { listens } from './listener.js';
+import type {
+  LogOpening,
+  MembershipMessage,
+  MembershipView,
+  PeersMessage,
+  RouterMessage,
+} from './messages.js';
 import type { NodeResources } from './resources.js';
+import { SYSTEM } from './systemDatabase.js';
 
-export const membershipSpec = (parts: {
-  resources: NodeResources;
-  peers: ActorRef<PeersMessage>;
-}): ActorSpec<MembershipMessage> => ({
+export interface MembershipParts {
+  readonly resources: NodeResources;
+  readonly peers: ActorRef<PeersMessage>;
+  /** The writer of the `system` database. */
+  readonly system: ActorRef<RouterMessage>;
+}
+
+export const membershipSpec = (parts: MembershipParts): ActorSpec<MembershipMessage> => ({
   name: 'membership',
   policy: {
     restart: 'onCrash',
     budget: { restarts: 5, withinMs: 60_000 },
+    backoff: { msMin: 50, msMax: 5_000 },
     whenSpent: 'escalate',
   },
   start: (context) => new Membership(context, parts),
 });
 
-class Membership implements Actor<MembershipMessage> {
-  readonly #resources: NodeResources;
-  readonly #peers: ActorRef<PeersMessage>;
+const READ_AGAIN_MS = 1_000;
 
-  constructor(
-    context: ActorContext<MembershipMessage>,
-    parts: { resources: NodeResources; peers: ActorRef<PeersMessage> },
-  ) {
-    this.#resources = parts.resources;
-    this.#peers = parts.peers;
-    // Once: a watch outlives the restarts it reports.
+class Membership implements Actor<MembershipMessage> {
+  readonly #context: ActorContext<MembershipMessage>;
+  readonly #parts: MembershipParts;
+  #state: MembershipState;
+  #log: LogOpening | null = null;
+  #leader: NodeName | null = null;
+  #hasTakenOver = false;
+  /** Told that the tables changed, and not yet looked. */
+  #isTold = false;
+  /** Why the tables could not be read; then what was known before goes on. */
+  #problem: string | null = null;
+
+  constructor(context: ActorContext<MembershipMessage>, parts: MembershipParts) {
+    const { config } = parts.resources;
+    const { routes, databases } = config.replication;
+    this.#context = context;
+    this.#parts = parts;
+    this.#state = startMembership(
+      {
+        own: config.node.name,
+        ownUrl: listens(config) ? config.node.url : '',
+        gossips: databases === '*' || databases.some(({ name }) => name === SYSTEM),
+      },
+      routes.map(({ name, url }) => ({ name, url })),
+    );
     context.watch(parts.peers as ActorRef<never>, (terminated) => ({
       type: 'peers.restarted',
       terminated,
     }));
-    this.#announce();
+    this.#tell();
   }
 
-  readonly receive = (message: MembershipMessage): void => {
+  readonly receive = (message: MembershipMessage): void | Promise<void> => {
     switch (message.type) {
-      case 'membership.announce':
+      case 'nodes.changed':
+        return this.#onChanged();
       case 'peers.restarted':
-        return this.#announce();
+        return this.#step({ type: 'peersRestarted' });
+      case 'members.heard':
+        return this.#step({ type: 'heard', members: message.members });
+      case 'routes.changed':
+        return this.#step({ type: 'routesChanged', routes: message.routes });
+      case 'members.write':
+        return this.#answer(message.replyTo, () => this.#write(message));
+      case 'member.end':
+        return this.#answer(message.replyTo, () => this.#end(message.name, message.generation));
+      case 'membership.view':
+        return message.replyTo.ok(this.#view());
       default:
         return message satisfies never;
     }
   };
 
-  describe(): Record<string, unknown> {
-    return { routes: this.#resources.config.replication.routes.map(({ name }) => name) };
+  phase(): string {
+    return this.#state.standing;
   }
 
-  /** Idempotent: peers that are open stay as they are. Said again when `peers` begins a new life. */
-  #announce(): void {
-    for (const { name, url } of this.#resources.config.replication.routes)
-      this.#peers.send({ type: 'peer.open', name, url }, 'control');
+  stopped(): void {
+    this.#log?.close();
+  }
+
+  describe(): Record<string, unknown> {
+    const { routes, damaged } = this.#state;
+    return {
+      members: Object.fromEntries(
+        factsOf(this.#state).map(({ name, generation, ended }) => [
+          name,
+          `${generation}${ended ? ' ended' : ''}`,
+        ]),
+      ),
+      routes: routes.map(({ name }) => name),
+      damagedRows: Object.fromEntries(damaged),
+      problem: this.#problem,
+    };
+  }
+
+  #view(): MembershipView {
+    const { lives, rows, damaged, standing, routes } = this.#state;
+    const names = new Set([
+      ...[...lives].filter(([, life]) => !life.ended).map(([name]) => name),
+      ...routes.map(({ name }) => name).filter((name) => !lives.get(name)?.ended),
+    ]);
+    const problems = [...damaged].map(([name, problem]) => `row '${name}': ${problem}`);
+    return {
+      standing,
+      facts: factsOf(this.#state),
+      nodes: [...names].sort().map((name) => ({
+        name,
+        shown: rows.get(name)?.shown ?? {},
+        authorization: rows.get(name)?.authorization ?? null,
+        isLeader: name === this.#leader,
+        ...(damaged.has(name) && { problem: damaged.get(name) ?? '' }),
+      })),
+      own: rows.get(this.#state.options.own)?.shown ?? null,
+      problems: this.#problem === null ? problems : [this.#problem, ...problems],
+      isKnown: (name) => isKnown(this.#state, name),
+      isAdmitted: (name) => isAdmitted(this.#state, name),
+    };
+  }
+
+  /** One look for many changes. Called outside of this actor's turn. */
+  readonly #tell = (): void => {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.#context.self.send({ type: 'nodes.changed' }, 'control');
+  };
+
+  /** What cannot be read takes nothing away: it is reported, and read again later. */
+  async #onChanged(): Promise<void> {
+    this.#isTold = false;
+    const tables = await this.#readIfPossible();
+    if (tables) await this.#step({ type: 'tablesRead', tables });
+  }
+
+  async #readIfPossible(): Promise<MembershipTables | null> {
+    try {
+      await this.#listen();
+      await this.#takeOver();
+      const tables = await this.#read();
+      this.#problem = null;
+      return tables;
+    } catch (error) {
+      this.#problem = `the node table cannot be read: ${messageOf(error)}`;
+      this.#parts.resources.log.error({ reason: messageOf(error) }, 'cannot read the node table');
+      this.#context.startTimer('read', READ_AGAIN_MS, { type: 'nodes.changed' });
+      return null;
+    }
+  }
+
+  /** Peers that an earlier life of this actor opened may have to be closed by this one. */
+  async #takeOver(): Promise<void> {
+    if (this.#hasTakenOver) return;
+    if (this.#context.life > 1) {
+      const open = await this.#context.ask<readonly NodeName[], PeersMessage>(
+        this.#parts.peers,
+        (replyTo) => ({ type: 'peers.open', replyTo }),
+      );
+      this.#state = { ...this.#state, open: new Map(open.map((name) => [name, []])) };
+    }
+    this.#hasTakenOver = true;
+  }
+
+  async #step(event: MembershipEvent): Promise<void> {
+    const [state, effects] = stepMembership(this.#state, event);
+    this.#state = state;
+    for (const effect of effects) await this.#carryOut(effect);
+  }
+
+  #carryOut(effect: MembershipEffect): void | Promise<void> {
+    const { peers, resources } = this.#parts;
+    switch (effect.type) {
+      case 'openPeer':
+        peers.send({ type: 'peer.open', name: effect.name, urls: effect.urls }, 'control');
+        return;
+      case 'closePeer':
+        resources.log.info({ peer: effect.name, reason: effect.reason }, 'a peer is closed');
+        peers.send({ type: 'peer.close', name: effect.name, reason: effect.reason }, 'control');
+        return;
+      case 'tellPeers':
+        peers.send({ type: 'members.changed', members: effect.members }, 'control');
+        return;
+      case 'writeOwn':
+        return this.#writeOwn(effect.generation, effect.url);
+      case 'recordEnd':
+        return this.#submit([lifeWrite(effect.name, { ...effect, ended: true })], 'remove_node');
+      case 'deleteRow':
+        return this.#submit([rowDelete(effect.name)], 'remove_node');
+      case 'reportMismatch':
+        resources.log.error(
+          { node: resources.config.node.name, registered: [...this.#state.rows.keys()] },
+          'Replication identity mismatch: this node is not among the registered nodes; run add_node to join under its present name',
+        );
+        return;
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  #writeOwn(generation: number, url: string): Promise<void> {
+    const name = this.#parts.resources.config.node.name;
+    const isNew = !this.#state.rows.has(name);
+    return this.#submit(
+      [
+        lifeWrite(name, { generation, ended: false }),
+        rowWrite({ name, url: url === '' ? null : url, ...(isNew && { replicates: true }) }),
+        noteWrite(ANNOUNCED_URL, url),
+      ],
+      'add_node',
+    );
+  }
+
+  /** Rows and lives of an add_node or update_node. Answered when they are on the disk and acted upon. */
+  async #write(message: Extract<MembershipMessage, { type: 'members.write' }>): Promise<void> {
+    const own = this.#state.options.own;
+    const writes = [
+      ...message.lives.map(({ name, generation }) => lifeWrite(name, { generation, ended: false })),
+      ...message.rows.map((row) => rowWrite(this.#withOlderSerials(row))),
+    ];
+    const ownRow = message.rows.find(({ name }) => name === own);
+    if (typeof ownRow?.['url'] === 'string') writes.push(noteWrite(ANNOUNCED_URL, ownRow['url']));
+    if (message.leader !== undefined) writes.push(noteWrite(LEADER, message.leader));
+    await this.#submit(writes, message.operation);
+    await this.#onChanged();
+  }
+
+  /** Revoked serials are added to those already stored, never replaced. */
+  #withOlderSerials(row: RecordObject): RecordObject {
+    const given = row['revoked_certificates'];
+    const held = this.#state.rows.get(row['name'] as NodeName)?.shown['revoked_certificates'];
+    if (!Array.isArray(given) || !Array.isArray(held)) return row;
+    return { ...row, revoked_certificates: [...new Set([...held, ...given])] };
+  }
+
+  /** Ends a node's life, from the generation it has here or the one the other end knows. */
+  async #end(name: NodeName, atLeast: number): Promise<void> {
+    const generation = Math.max(this.#state.lives.get(name)?.generation ?? 1, atLeast);
+    await this.#submit(
+      [lifeWrite(name, { generation, ended: true }), rowDelete(name)],
+      'remove_node',
+    );
+    await this.#onChanged();
+  }
+
+  async #answer(replyTo: Reply<void>, work: () => Promise<void>): Promise<void> {
+    try {
+      replyTo.ok(await work());
+    } catch (error) {
+      replyTo.fail(
+        error instanceof Error ? error : new SkeinError('UNAVAILABLE', messageOf(error)),
+      );
+    }
+  }
+
+  /** Told of every commit of the database; a writer that began a new life has to be asked anew. */
+  async #listen(): Promise<void> {
+    if (this.#log?.isOpen()) return;
+    this.#log = await this.#context.ask<LogOpening, RouterMessage>(
+      this.#parts.system,
+      (replyTo) => ({ type: 'log.open', listener: this.#tell, replyTo }),
+    );
+  }
+
+  async #read(): Promise<MembershipTables> {
+    const [nodes, generations, notes] = await Promise.all([
+      this.#search('hdb_nodes'),
+      this.#search('hdb_node_generations'),
+      this.#context.ask<(RecordObject | undefined)[], RouterMessage>(
+        this.#parts.system,
+        (replyTo) => ({
+          type: 'records.get',
+          table: 'hdb_info',
+          keys: [ANNOUNCED_URL, LEADER],
+          replyTo,
+        }),
+      ),
+    ]);
+    const [announced, leader] = notes.map((note) => note?.['value']);
+    this.#leader = typeof leader === 'string' ? (leader as NodeName) : null;
+    return { nodes, generations, announcedUrl: typeof announced === 'string' ? announced : null };
+  }
+
+  #search(table: string): Promise<RecordObject[]> {
+    return this.#context.ask<RecordObject[], RouterMessage>(this.#parts.system, (replyTo) => ({
+      type: 'records.search',
+      table,
+      query: { operator: 'and', conditions: [] },
+      replyTo,
+    }));
+  }
+
+  async #submit(writes: readonly LocalWrite[], operation: string): Promise<void> {
+    await this.#context.ask(this.#parts.system, (replyTo) => ({
+      type: 'transaction.submit',
+      writes,
+      notes: { operation },
+      replyTo,
+    }));
   }
 }
+
+/** Keys of `hdb_info`, which stays on this node. */
+const ANNOUNCED_URL = 'announced url';
+const LEADER = 'leader';
+
+/** Only ever patched, and never with `ended: false`: whatever comes first, an end stays. */
+const lifeWrite = (name: NodeName, { generation, ended }: Life): LocalWrite => ({
+  table: 'hdb_node_generations',
+  type: 'upsert',
+  records: [{ id: lifeKey(name, generation), name, generation, ...(ended && { ended }) }],
+});
+
+const rowWrite = (record: RecordObject): LocalWrite => ({
+  table: 'hdb_nodes',
+  type: 'upsert',
+  records: [record],
+});
+
+const rowDelete = (name: NodeName): LocalWrite => ({
+  table: 'hdb_nodes',
+  type: 'delete',
+  keys: [name],
+});
+
+const noteWrite = (key: string, value: string): LocalWrite => ({
+  table: 'hdb_info',
+  type: 'put',
+  records: [{ info_id: key, value }],
+});

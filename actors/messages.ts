@@ -2,13 +2,22 @@
  * What actors say to one another: one union per actor. Commands are imperative, facts past tense, questions nouns
  * with `replyTo` last, timers `timer.<what>`. A sender that uses a message not listed here does not compile.
  */
-import type { CopyPlaceOnWire, ControlFrame, OriginPosition, Want } from '../protocol/frames.js';
+import type {
+  ControlFrame,
+  CopyPlaceOnWire,
+  Mark,
+  OriginPosition,
+  Want,
+} from '../protocol/frames.js';
 import type { SentEntry, SentRow } from '../protocol/dataFrames.js';
 import type { CopiedPosition } from '../protocol/copyCheckpoint.js';
 import type { EntryNotes } from '../protocol/entry.js';
+import type { MemberFact, MemberRoute, Standing } from '../protocol/membership.js';
 import type { DatabaseName, NodeName, OriginId, Version } from '../protocol/ids.js';
 import type { Key, RecordObject, User } from '../protocol/operations.js';
 import type { ApplyProblem } from '../protocol/resync.js';
+import type { CopyPace } from '../protocol/copyPace.js';
+import type { StreamStanding } from '../protocol/standing.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import type { Accepted, Commit } from '../storage/commit.js';
 import type { LocalWrite } from '../storage/evaluate.js';
@@ -52,6 +61,8 @@ export type RouterMessage =
       readonly positions: readonly CopiedPosition[];
       readonly owed: readonly CopiedPosition[];
       readonly estimatedRows: number;
+      readonly marks: readonly Mark[];
+      readonly tables: readonly { readonly table: string; readonly generation: number }[];
     }
   | {
       readonly type: 'copy.apply';
@@ -168,8 +179,14 @@ export interface DatabaseStatus {
   /** No copy is needed or unfinished, and what a copy promised has been reached. */
   readonly ready: boolean;
   readonly copy: CopyProgress | null;
+  /** Of the copy in progress, or of the last one; null before the first. */
+  readonly copyPace: CopyPace | null;
   /** Per linked peer: how far behind it this node is. */
   readonly peers: readonly PeerStanding[];
+  /** Per peer that was linked: how far behind it this node was known to be, and since when. */
+  readonly parted: readonly PeerStanding[];
+  /** The clock of this answer, ms since the epoch. */
+  readonly nowMs: number;
 }
 
 export interface PeerStanding {
@@ -178,8 +195,12 @@ export interface PeerStanding {
   readonly sources: readonly NodeName[];
   /** Entries it has said to have and this node has not. */
   readonly entriesBehind: number;
-  /** Milliseconds between the newest of those and the newest here; 0 when nothing is behind. */
-  readonly lagMs: number;
+  /** The same with ages, to be read with a time. */
+  readonly receiving: StreamStanding;
+  /** False: the peer is in the middle of a copy. */
+  readonly whole: boolean;
+  /** The clock of this answer, ms since the epoch. */
+  readonly nowMs: number;
 }
 
 // ---- tableSubscription: the sending end of a stream
@@ -198,8 +219,17 @@ export type FeedMessage =
 export interface FeedStatus {
   readonly sendingMs: number | null;
   readonly confirmedMs: number | null;
-  readonly entriesBehind: number;
+  /** Wanted and not yet sent. */
+  readonly entriesUnsent: number;
   readonly copying: boolean;
+  /** What the peer has not acknowledged. */
+  readonly sending: StreamStanding;
+  /** When the copy that is being sent last moved; null: none is. */
+  readonly copyMovedMs: number | null;
+  /** Share of the last 30 s in which there was something to send and no credit or a full socket. */
+  readonly backPressurePercent: number;
+  /** The clock of this answer, ms since the epoch. */
+  readonly nowMs: number;
 }
 
 // ---- resync: the receiving end of a stream
@@ -225,14 +255,27 @@ export interface ResyncStatus {
   readonly lastReceivedRemoteMs: number | null;
   readonly lastReceivedLocalMs: number | null;
   readonly receiving: boolean;
+  /** When the copy that is being received last moved; null: none is. */
+  readonly copyMovedMs: number | null;
+  /** When the last part came of a frame that is not complete; null: none is under way. */
+  readonly partMovedMs: number | null;
+  /** When this stream was asked for, and the clock of this answer, ms since the epoch. */
+  readonly startedMs: number;
+  readonly nowMs: number;
 }
 
 // ---- peers, peer:<node>, listener, membership
 
 export type PeersMessage =
-  | { readonly type: 'peer.open'; readonly name: NodeName; readonly url: string }
+  /** Idempotent; other URLs for an open peer are tried at its next dial. */
+  | { readonly type: 'peer.open'; readonly name: NodeName; readonly urls: readonly string[] }
+  | { readonly type: 'peer.close'; readonly name: NodeName; readonly reason: string }
+  /** What is told to every peer beside the databases. */
+  | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
   | { readonly type: 'peer.accepted'; readonly connection: Connection }
   | { readonly type: 'databases.changed'; readonly databases: Databases }
+  /** Names of the peers that are open. */
+  | { readonly type: 'peers.open'; readonly replyTo: Reply<readonly NodeName[]> }
   | { readonly type: 'peers.status'; readonly replyTo: Reply<PeerStatus[]> };
 
 /** The databases that take part in replication, with their writers. */
@@ -240,6 +283,8 @@ export type Databases = ReadonlyMap<DatabaseName, ActorRef<RouterMessage>>;
 
 export type PeerMessage =
   | { readonly type: 'databases.changed'; readonly databases: Databases }
+  | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
+  | { readonly type: 'urls.changed'; readonly urls: readonly string[] }
   | { readonly type: 'link.accepted'; readonly connection: Connection }
   | { readonly type: 'link.dialled'; readonly connection: Connection }
   | { readonly type: 'link.failed'; readonly reason: string }
@@ -282,13 +327,60 @@ export interface PeerStatus {
 
 export interface StreamStatus {
   readonly database: DatabaseName;
+  /** The peer has subscribed, whether or not the feed can answer now. */
+  readonly isServed: boolean;
+  /** Null: there is none, or it does not answer. */
   readonly sending: FeedStatus | null;
   readonly receiving: ResyncStatus | null;
 }
 
 export type MembershipMessage =
-  | { readonly type: 'membership.announce' }
-  | { readonly type: 'peers.restarted'; readonly terminated: Terminated };
+  /** Something in the `system` database has been written. */
+  | { readonly type: 'nodes.changed' }
+  | { readonly type: 'peers.restarted'; readonly terminated: Terminated }
+  | { readonly type: 'members.heard'; readonly members: readonly MemberFact[] }
+  | { readonly type: 'routes.changed'; readonly routes: readonly MemberRoute[] }
+  | {
+      readonly type: 'members.write';
+      /** add_node or update_node, for the log. */
+      readonly operation: string;
+      readonly lives: readonly { readonly name: NodeName; readonly generation: number }[];
+      /** Attributes of `hdb_nodes` to set, each with `name`. */
+      readonly rows: readonly RecordObject[];
+      readonly leader?: NodeName;
+      readonly replyTo: Reply<void>;
+    }
+  | {
+      readonly type: 'member.end';
+      readonly name: NodeName;
+      /** The generation the other end knows; at least this one ends. */
+      readonly generation: number;
+      readonly replyTo: Reply<void>;
+    }
+  | { readonly type: 'membership.view'; readonly replyTo: Reply<MembershipView> };
+
+export interface MembershipView {
+  readonly standing: Standing;
+  readonly facts: readonly MemberFact[];
+  /** Members and routes, removed ones left out, this node among them. */
+  readonly nodes: readonly NodeView[];
+  /** What this node's own row says; null when there is none. */
+  readonly own: Readonly<Record<string, unknown>> | null;
+  readonly problems: readonly string[];
+  readonly isKnown: (name: NodeName) => boolean;
+  /** May link with this node now. */
+  readonly isAdmitted: (name: NodeName) => boolean;
+}
+
+export interface NodeView {
+  readonly name: NodeName;
+  /** Its row without secrets; empty when only a route or a peer names it. */
+  readonly shown: Readonly<Record<string, unknown>>;
+  readonly authorization: string | null;
+  readonly isLeader: boolean;
+  /** Why its row cannot be read. */
+  readonly problem?: string;
+}
 
 export type ListenerMessage = {
   readonly type: 'connection.accepted';
@@ -311,6 +403,8 @@ export type ClusterMessage =
       readonly user: User | null;
       readonly replyTo: Reply<unknown>;
     }
+  /** Another node dialled to have one operation run. */
+  | { readonly type: 'operation.accepted'; readonly connection: Connection }
   | {
       readonly type: 'user.authenticate';
       readonly username: string;
@@ -324,13 +418,16 @@ export type ClusterMessage =
       readonly replyTo: Reply<ActorRef<RouterMessage>>;
     }
   | {
-      readonly type: 'databases.gossiped';
+      readonly type: 'gossip.heard';
       readonly peer: NodeName;
       readonly databases: readonly DatabaseName[];
+      readonly members: readonly MemberFact[];
     }
   | { readonly type: 'cluster.overview'; readonly replyTo: Reply<ClusterOverview> };
 
 export interface ClusterOverview {
   readonly databases: readonly DatabaseStatus[];
   readonly peers: readonly PeerStatus[];
+  /** Null while it cannot answer. */
+  readonly membership: MembershipView | null;
 }

@@ -1,20 +1,18 @@
 /**
- * peer:<node>: the link to one node. Dials and redials, greets, keeps alive, decides between two links, and owns
- * the streams of both directions. Spawned by peerSupervisor. Frames of streams go straight to their actors;
- * only what concerns the link passes this mailbox.
+ * peer:<node>: the link to one node. Has it dialled, greets, keeps alive, decides between two links, tells databases and
+ * members, and owns the streams of both directions. Spawned by peerSupervisor. Frames of streams go straight to their
+ * actors; only what concerns the link passes this mailbox.
  */
-import {
-  decodeControl,
-  encodeControl,
-  isControlFrame,
-  type ControlFrame,
-} from '../protocol/frames.js';
+import { isDeepStrictEqual } from 'node:util';
+import { decodeControl, isControlFrame, type ControlFrame } from '../protocol/frames.js';
 import { readDataHeader } from '../protocol/dataFrames.js';
 import { messageOf } from '../protocol/errors.js';
 import type { DatabaseName, NodeName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
-import { keepsNewer, reconnectDelayMs } from '../protocol/session.js';
+import type { MemberFact } from '../protocol/membership.js';
+import { keepsNewer } from '../protocol/session.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
+import { PeerDialler } from './peerDialler.js';
 import { PeerLink } from './peerLink.js';
 import type {
   ClusterMessage,
@@ -29,10 +27,18 @@ import type { Closed, Connection } from './transport/types.js';
 
 export interface PeerParts {
   readonly name: NodeName;
-  readonly url: string;
-  readonly databases: Databases;
   readonly cluster: ActorRef<ClusterMessage>;
   readonly resources: NodeResources;
+  /** What holds when a life begins; what changes later comes as messages. */
+  readonly present: () => {
+    readonly urls: readonly string[];
+    readonly databases: Databases;
+    readonly members: readonly MemberFact[];
+  };
+  /** Accepted links on their way to this actor, which takes them out; what is left when it has ended is refused. */
+  readonly onTheWay: Set<Connection>;
+  /** Why the peer is being closed; null when this node stops. */
+  readonly closeReason: () => string | null;
 }
 
 export const peerSpec = (parts: PeerParts): ActorSpec<PeerMessage> => ({
@@ -51,42 +57,51 @@ class PeerConnection implements Actor<PeerMessage> {
   readonly #context: ActorContext<PeerMessage>;
   readonly #parts: PeerParts;
   readonly #streams: PeerStreams;
+  readonly #dialler: PeerDialler;
   readonly #tickMs: number;
   #databases: Databases;
+  #members: readonly MemberFact[];
   #links = new Map<number, PeerLink>();
   #current: PeerLink | null = null;
   #justOpened: PeerLink | null = null;
   #nextLink: number;
-  #dialling = false;
-  #attempt = 0;
-  #nextTryMs: number | null = null;
   #lastError: { code: number; timeMs: number; reason: string } | null = null;
   #reason = 'not yet connected';
+  /** What was warned of since a link opened. */
+  readonly #warned = new Set<string>();
 
   constructor(context: ActorContext<PeerMessage>, parts: PeerParts) {
     this.#context = context;
     this.#parts = parts;
-    this.#databases = parts.databases;
+    const { urls, databases, members } = parts.present();
+    this.#databases = databases;
+    this.#members = members;
     // The end of a link of an earlier life may be told to this one: it must not be taken for one of its own.
     this.#nextLink = context.life * LINKS_PER_LIFE;
-    this.#streams = new PeerStreams({ ...parts, context });
+    this.#streams = new PeerStreams({ ...parts, databases, context });
+    this.#dialler = new PeerDialler({ ...parts, urls, context });
     const { pingIntervalMs } = parts.resources.config.replication;
     this.#tickMs = Math.max(50, Math.min(1_000, pingIntervalMs / 4));
     context.startTimer('tick', this.#tickMs, { type: 'timer.tick' });
-    this.#dial();
+    this.#begin();
   }
 
   readonly receive = (message: PeerMessage): void | Promise<void> => {
     switch (message.type) {
       case 'databases.changed':
         return this.#onDatabases(message.databases);
+      case 'members.changed':
+        return this.#onMembers(message.members);
+      case 'urls.changed':
+        return this.#onUrls(message.urls);
       case 'link.accepted':
-        return this.#begin(message.connection);
+        this.#parts.onTheWay.delete(message.connection);
+        return this.#meet(message.connection);
       case 'link.dialled':
-        this.#dialling = false;
-        return this.#begin(message.connection);
+        this.#dialler.over();
+        return this.#meet(message.connection);
       case 'link.failed':
-        this.#dialling = false;
+        this.#dialler.over();
         return this.#notConnected(message.reason, 1006);
       case 'link.frame':
         return this.#onFrame(message.link, message.frame);
@@ -107,28 +122,34 @@ class PeerConnection implements Actor<PeerMessage> {
       case 'timer.resubscribe':
         return this.#streams.subscribe(message.database);
       case 'peer.status':
-        return this.#status().then(message.replyTo.ok, message.replyTo.fail);
+        // Beside the mailbox: what is waited for may be behind it.
+        return void this.#status().then(message.replyTo.ok, message.replyTo.fail);
       default:
         return message satisfies never;
     }
   };
 
   stopped(): void {
-    for (const link of this.#links.values()) link.close(1001, 'this node is stopping');
+    const reason = this.#parts.closeReason();
+    this.#dialler.stop();
+    for (const link of this.#links.values()) {
+      if (reason === null) link.close(1001, 'this node is stopping');
+      else link.close(1000, reason);
+    }
     this.#links.clear();
   }
 
   phase(): string {
     if (this.#current) return 'open';
     if (this.#links.size > 0) return 'greeting';
-    return this.#dialling ? 'connecting' : 'waiting';
+    return this.#dialler.isDialling ? 'connecting' : 'waiting';
   }
 
   describe(): Record<string, unknown> {
     return {
-      url: this.#parts.url,
+      url: this.#dialler.url,
       links: this.#links.size,
-      attempt: this.#attempt,
+      attempt: this.#dialler.attempt,
       streamCrashes: this.#streams.crashes.count,
       lastStreamCrash: this.#streams.crashes.last,
       rttMs: this.#current?.rttMs ?? null,
@@ -136,31 +157,17 @@ class PeerConnection implements Actor<PeerMessage> {
     };
   }
 
+  #begin(): void {
+    if (this.#dialler.hasUrl) this.#dial();
+    else this.#reason = NO_URL;
+  }
+
   #dial(): void {
-    if (this.#current || this.#dialling || this.#context.signal.aborted) return;
-    this.#dialling = true;
-    this.#attempt++;
-    this.#nextTryMs = null;
-    const { transport, config } = this.#parts.resources;
-    const { signal, self } = this.#context;
-    const localAddress = localAddressOf(config.node.name);
-    transport
-      .dial(this.#parts.url, {
-        signal,
-        timeoutMs: limits.greetingMsMax,
-        ...(localAddress !== undefined && { localAddress }),
-      })
-      .then(
-        (connection) => {
-          if (signal.aborted) connection.terminate();
-          else self.send({ type: 'link.dialled', connection }, 'control');
-        },
-        (error: unknown) => self.send({ type: 'link.failed', reason: messageOf(error) }, 'control'),
-      );
+    if (!this.#current) this.#dialler.dial();
   }
 
   /** A socket is there: who it is, the transport has proven; the greeting follows. */
-  #begin(connection: Connection): void {
+  #meet(connection: Connection): void {
     const id = this.#nextLink++;
     const { resources, name } = this.#parts;
     const link = new PeerLink({
@@ -189,8 +196,10 @@ class PeerConnection implements Actor<PeerMessage> {
     link.clock = clock;
     link.connection.start({
       frame: (bytes) => this.#route(link, bytes),
-      closed: (closed) =>
-        this.#context.self.send({ type: 'link.closed', link: id, ...closed }, 'control'),
+      closed: (closed) => {
+        link.lost(closed);
+        this.#context.self.send({ type: 'link.closed', link: id, ...closed }, 'control');
+      },
       drained: () => {
         link.link.drained();
         if (this.#current === link) this.#streams.drained();
@@ -208,6 +217,8 @@ class PeerConnection implements Actor<PeerMessage> {
         return;
       }
       const frame = decodeControl(bytes);
+      // What follows a Welcome may be large, and is read before this actor has had its turn.
+      if (frame.kind === 'Welcome' && link.dialled) link.acceptFrames();
       if ('stream' in frame && link === this.#current && this.#streams.frame(frame)) return;
       const message = { type: 'link.frame', link: link.id, frame } as const;
       if (this.#context.self.send(message, 'control') === 'full') link.connection.terminate();
@@ -220,39 +231,79 @@ class PeerConnection implements Actor<PeerMessage> {
   async #onFrame(id: number, frame: ControlFrame): Promise<void> {
     const link = this.#links.get(id);
     if (!link) return;
+    const greets = frame.kind === 'Hello' || frame.kind === 'Welcome';
+    if (greets && !(await this.#admits(link, frame.process))) return;
     link.step({ type: 'frame', frame, clock: link.clock });
     if (this.#justOpened === link) await this.#onOpened(link);
     if (link !== this.#current) return;
     if (frame.kind === 'Subscribe') await this.#streams.serve(frame, link.link);
     else if (frame.kind === 'Gossip') {
       this.#streams.offered(frame.databases);
-      this.#gossip(frame.databases);
+      this.#tellCluster(frame);
     }
+  }
+
+  /**
+   * Before a link opens: false when it was closed because another process is there under this name. The mailbox waits
+   * for the answer, so that what the newcomer says meanwhile is heard after its greeting.
+   */
+  async #admits(link: PeerLink, process: string): Promise<boolean> {
+    if (link.hasGreeted || !this.#current || (await this.#current.admits(process))) return true;
+    const reason = `another process already takes part as ${this.#parts.name}`;
+    this.#lastError = { code: 1008, timeMs: this.#parts.resources.environment.now(), reason };
+    this.#warnOnce(reason);
+    link.close(1008, reason);
+    return false;
+  }
+
+  #warnOnce(reason: string): void {
+    if (this.#warned.has(reason)) return;
+    this.#warned.add(reason);
+    this.#parts.resources.log.warn({ peer: this.#parts.name, reason }, 'refused a link');
   }
 
   async #onOpened(link: PeerLink): Promise<void> {
     this.#justOpened = null;
-    const older = this.#current;
-    if (older) {
-      const own = this.#parts.resources.config.node.name;
-      const newerWins = keepsNewer({ own, peer: this.#parts.name, older, newer: link });
-      (newerWins ? older : link).close(1000, 'DUPLICATE');
-      if (!newerWins) return;
-    }
+    if (this.#current && !this.#replaces(this.#current, link)) return;
     this.#current = link;
     this.#reason = '';
-    this.#nextTryMs = null;
-    this.#context.cancelTimer('dial');
-    link.connection.acceptFrames(this.#parts.resources.config.replication.maxPayloadBytes);
+    this.#warned.clear();
+    this.#dialler.rest();
+    link.acceptFrames();
+    this.#gossip();
     await this.#streams.stop();
     this.#streams.start(link.link, this.#databases, link.dialled);
     this.#streams.observeClock(link.peerClock);
-    this.#gossip(link.peerDatabases);
+    this.#tellCluster({ databases: link.peerDatabases, members: [] });
     this.#parts.resources.log.info({ peer: this.#parts.name }, 'connected');
   }
 
-  #gossip(databases: readonly DatabaseName[]): void {
-    this.#parts.cluster.send({ type: 'databases.gossiped', peer: this.#parts.name, databases });
+  /** Closes one of the two. */
+  #replaces(older: PeerLink, newer: PeerLink): boolean {
+    const own = this.#parts.resources.config.node.name;
+    const newerWins = keepsNewer({ own, peer: this.#parts.name, older, newer });
+    if (older.process === newer.process) (newerWins ? older : newer).close(1000, 'DUPLICATE');
+    else older.close(1011, 'nothing heard, and the peer is there with another process');
+    return newerWins;
+  }
+
+  /** What this node has and knows, to the peer. */
+  #gossip(): void {
+    this.#current?.link.sendControl({
+      kind: 'Gossip',
+      databases: [...this.#databases.keys()],
+      members: this.#members,
+    });
+  }
+
+  /** What the peer has and knows. */
+  #tellCluster(heard: {
+    databases: readonly DatabaseName[];
+    members: readonly MemberFact[];
+  }): void {
+    const { databases, members } = heard;
+    const { cluster, name } = this.#parts;
+    cluster.send({ type: 'gossip.heard', peer: name, databases, members });
   }
 
   async #onClosed(id: number, closed: Closed): Promise<void> {
@@ -261,32 +312,22 @@ class PeerConnection implements Actor<PeerMessage> {
     this.#links.delete(id);
     link.ended();
     if (link !== this.#current) {
-      if (!this.#current && this.#links.size === 0 && !this.#dialling)
+      if (!this.#current && this.#links.size === 0 && !this.#dialler.isDialling)
         this.#notConnected(closed.reason || `closed with ${closed.code}`, closed.code);
       return;
     }
     this.#current = null;
-    if (link.wasUseful) this.#attempt = 0;
+    if (link.wasUseful) this.#dialler.reset();
     await this.#streams.stop();
-    const reason =
-      link.closeReason ?? (closed.reason || `the connection was lost (${closed.code})`);
+    const reason = link.closeReason ?? closed.reason;
     this.#parts.resources.log.info({ peer: this.#parts.name, reason }, 'disconnected');
     this.#notConnected(reason, closed.code);
   }
 
   #notConnected(reason: string, code: number): void {
-    const { now, random } = this.#parts.resources.environment;
     this.#reason = reason;
-    this.#lastError = { code, timeMs: now(), reason };
-    if (this.#current) return;
-    const delayMs = reconnectDelayMs({
-      attempt: Math.max(1, this.#attempt),
-      msMin: limits.reconnectMsMin,
-      msMax: limits.reconnectMsMax,
-      random: random(),
-    });
-    this.#nextTryMs = now() + delayMs;
-    this.#context.startTimer('dial', delayMs, { type: 'timer.dial' });
+    this.#lastError = { code, timeMs: this.#parts.resources.environment.now(), reason };
+    if (!this.#current) this.#dialler.dialLater();
   }
 
   #tick(): void {
@@ -297,30 +338,46 @@ class PeerConnection implements Actor<PeerMessage> {
   #onDatabases(databases: Databases): void | Promise<void> {
     this.#databases = databases;
     if (!this.#current) return;
-    this.#current.link.send(encodeControl({ kind: 'Gossip', databases: [...databases.keys()] }));
+    this.#gossip();
     return this.#streams.databasesChanged(databases);
   }
 
+  #onMembers(members: readonly MemberFact[]): void {
+    if (isDeepStrictEqual(members, this.#members)) return;
+    this.#members = members;
+    this.#gossip();
+  }
+
+  /** A wait for the next dial goes on; who had nowhere to dial begins. */
+  #onUrls(urls: readonly string[]): void {
+    const hadUrl = this.#dialler.hasUrl;
+    this.#dialler.urlsChanged(urls);
+    if (!this.#current && hadUrl !== this.#dialler.hasUrl) this.#begin();
+  }
+
+  /** A link over which nothing came of late is asked first: `connected` is about now. */
   async #status(): Promise<PeerStatus> {
-    const { name, url } = this.#parts;
-    const databases: StreamStatus[] = await this.#streams.status();
-    const rttMs = this.#current?.rttMs;
+    const [databases]: [StreamStatus[], unknown] = await Promise.all([
+      this.#streams.status(),
+      this.#current?.listen(),
+    ]);
+    const { url, attempt, nextTryMs } = this.#dialler;
+    const reason = this.#current ? this.#current.lostReason : this.#reason;
+    const rttMs = this.#current?.rttMs ?? null;
     return {
-      name,
+      name: this.#parts.name,
       url,
-      connected: this.#current !== null,
+      connected: reason === null,
       phase: this.phase(),
-      attempt: this.#attempt,
+      attempt,
       databases,
-      ...(this.#current === null && { reason: this.#reason }),
-      ...(this.#nextTryMs !== null && { nextTryMs: this.#nextTryMs }),
-      ...(rttMs !== undefined && rttMs !== null && { rttMs }),
+      ...(reason !== null && { reason }),
+      ...(nextTryMs !== null && { nextTryMs }),
+      ...(rttMs !== null && { rttMs }),
       ...(this.#current && { lastHeardMs: this.#current.lastHeardMs }),
       ...(this.#lastError && { lastError: this.#lastError }),
     };
   }
 }
 
-/** A node named by a loopback address dials from it, so that the other side sees whom it deals with. */
-const localAddressOf = (name: NodeName): string | undefined =>
-  /^127\.\d+\.\d+\.\d+$/.test(name) ? name : undefined;
+const NO_URL = 'no URL of it is known: it has to dial this node';

@@ -14,6 +14,7 @@ import {
 } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import {
+  admission,
   startSession,
   stepSession,
   type OpenLink,
@@ -23,7 +24,7 @@ import {
 } from '../protocol/session.js';
 import { Link } from './link.js';
 import type { NodeResources } from './resources.js';
-import type { Connection } from './transport/types.js';
+import type { Closed, Connection } from './transport/types.js';
 
 export interface PeerLinkParts {
   readonly id: number;
@@ -37,17 +38,26 @@ export interface PeerLinkParts {
   readonly measured: (rttMs: number) => void;
 }
 
+/** A link that was heard from so recently is not asked whether the peer is there. */
+const QUIET_MS = 1_000;
+/** How long the answer to such a question is waited for. */
+const ANSWER_MS = 1_000;
+/** How long the open link has, when another process greets under its name. */
+const ADMISSION_MS = 1_500;
+
 export class PeerLink implements OpenLink {
   readonly id: number;
   readonly connection: Connection;
   readonly link: Link;
   /** This node's hybrid clock when the link began. */
   clock: Version = version(0);
+  /** Why it ended, or is being ended by this side; null while it may be used. */
   closeReason: string | null = null;
   /** The greeting was completed and answered: the next redial begins with a short wait. */
   wasUseful = false;
   lastHeardMs: number;
   readonly #parts: PeerLinkParts;
+  readonly #probes = new Set<(heard: boolean) => void>();
   #session: SessionState;
 
   constructor(parts: PeerLinkParts) {
@@ -91,6 +101,22 @@ export class PeerLink implements OpenLink {
     return this.#session.rttMs;
   }
 
+  /** The peer's process; empty before the greeting. */
+  get process(): string {
+    return this.#session.peer?.process ?? '';
+  }
+
+  get hasGreeted(): boolean {
+    return this.#session.phase !== 'greeting';
+  }
+
+  /** Why the peer cannot be reached over this link now; null when it can. To be read after `listen`. */
+  get lostReason(): string | null {
+    const silentMs = this.#silentMs;
+    if (this.closeReason !== null || silentMs <= QUIET_MS + ANSWER_MS) return this.closeReason;
+    return `nothing heard for ${Math.round(silentMs)} ms`;
+  }
+
   /** What the peer offers; empty before the greeting. */
   get peerDatabases(): readonly DatabaseName[] {
     return this.#session.peer?.databases ?? [];
@@ -103,6 +129,26 @@ export class PeerLink implements OpenLink {
 
   heard(): void {
     this.lastHeardMs = this.#parts.resources.environment.now();
+    for (const settle of this.#probes) settle(true);
+  }
+
+  /** Resolves at once when something was heard of late, else when the peer has answered, or had time to. */
+  async listen(): Promise<void> {
+    if (this.#silentMs > QUIET_MS) await this.#probe(ANSWER_MS);
+  }
+
+  /** Whether a link of that process of the peer may open beside this one; see `admission`. */
+  async admits(process: string): Promise<boolean> {
+    const question = { openProcess: this.process, newProcess: process };
+    const verdict = admission({ ...question, heard: null });
+    if (verdict !== 'probe') return verdict === 'admit';
+    const heard = await this.#probe(ADMISSION_MS);
+    return admission({ ...question, heard }) === 'admit';
+  }
+
+  /** The greeting is over. */
+  acceptFrames(): void {
+    this.connection.acceptFrames(this.#parts.resources.config.replication.maxPayloadBytes);
   }
 
   step(event: SessionEvent): void {
@@ -113,15 +159,52 @@ export class PeerLink implements OpenLink {
     for (const effect of effects) this.#carryOut(effect);
   }
 
+  /** From now on nothing that arrives has an effect. */
   close(code: number, reason: string): void {
     this.closeReason ??= reason;
     this.connection.close(code, reason);
+    this.step({ type: 'socketClosed' });
+    this.#stopListening();
   }
 
-  /** The socket is gone. */
+  /** The socket is gone, and its owner has come to know it. */
   ended(): void {
     this.link.closed();
     this.step({ type: 'socketClosed' });
+    this.#stopListening();
+  }
+
+  /** The socket has told its end: from now on nothing is heard. */
+  lost({ code, reason }: Closed): void {
+    this.closeReason ??= reason || `the connection was lost (${code})`;
+    this.#stopListening();
+  }
+
+  #stopListening(): void {
+    for (const settle of this.#probes) settle(false);
+  }
+
+  get #silentMs(): number {
+    return this.#parts.resources.environment.now() - this.lastHeardMs;
+  }
+
+  /** Pings. Resolves with true when anything is heard from now on, with false after `waitMs` or when the link ends. */
+  #probe(waitMs: number): Promise<boolean> {
+    if (this.closeReason !== null) return Promise.resolve(false);
+    const { setTimer, clearTimer } = this.#parts.resources.environment;
+    return new Promise((resolve) => {
+      const settle = (heard: boolean): void => {
+        clearTimer(timer);
+        this.#probes.delete(settle);
+        resolve(heard);
+      };
+      // One more turn: after a time in which this process stood still, the answer may lie in the socket unread.
+      let timer = setTimer(waitMs, () => {
+        timer = setTimer(0, () => settle(false));
+      });
+      this.#probes.add(settle);
+      this.step({ type: 'probed' });
+    });
   }
 
   get #log(): Logger {

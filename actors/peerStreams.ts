@@ -134,7 +134,14 @@ export class PeerStreams {
     if (this.#link !== link) return;
     this.#watchRouter(database, router);
     const ref = this.#context.spawn(
-      feedSpec({ database, subscriber: this.#peer, subscribe: frame, router, link }),
+      feedSpec({
+        database,
+        subscriber: this.#peer,
+        subscribe: frame,
+        router,
+        link,
+        now: this.#resources.environment.now,
+      }),
     );
     this.#sending.set(database, { stream, ref });
     this.#feeds.set(stream, ref);
@@ -241,6 +248,7 @@ export class PeerStreams {
     return Promise.all(
       [...this.#databases.keys()].map(async (database) => ({
         database,
+        isServed: this.#sending.has(database),
         sending: await this.#feedStatus(database),
         receiving: await this.#resyncStatus(database),
       })),

@@ -1,8 +1,9 @@
 /**
- * peers: parent of all peer:<node>. Opens what membership says, hands accepted connections to the peer they belong to,
- * passes the list of databases on. Holds no logic about links or members, so that a bug there cannot drop links.
+ * peers: parent of all peer:<node>. Opens and closes what membership says, hands accepted links to the peer they belong
+ * to, passes databases and members on. Holds no logic about links or members, so that a bug there cannot drop links.
  */
 import { nodeName, type NodeName } from '../protocol/ids.js';
+import type { MemberFact } from '../protocol/membership.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
 import type {
   ClusterMessage,
@@ -13,13 +14,16 @@ import type {
 } from './messages.js';
 import { peerSpec } from './peerConnection.js';
 import type { NodeResources } from './resources.js';
+import { refuseConnection } from './transport/closing.js';
 import type { Connection } from './transport/types.js';
 
-export const peersSpec = (parts: {
-  resources: NodeResources;
-  cluster: ActorRef<ClusterMessage>;
-  databases: () => Databases;
-}): ActorSpec<PeersMessage> => ({
+interface PeersParts {
+  readonly resources: NodeResources;
+  readonly cluster: ActorRef<ClusterMessage>;
+  readonly databases: () => Databases;
+}
+
+export const peersSpec = (parts: PeersParts): ActorSpec<PeersMessage> => ({
   name: 'peers',
   policy: {
     restart: 'onCrash',
@@ -31,42 +35,45 @@ export const peersSpec = (parts: {
 
 interface Peer {
   readonly ref: ActorRef<PeerMessage>;
-  readonly url: string;
+  readonly onTheWay: Set<Connection>;
+  urls: readonly string[];
+  /** Null while it is open. */
+  closeReason: string | null;
 }
 
 const STATUS_MS = 3_000;
 
 class PeerSupervisor implements Actor<PeersMessage> {
   readonly #context: ActorContext<PeersMessage>;
-  readonly #resources: NodeResources;
-  readonly #cluster: ActorRef<ClusterMessage>;
+  readonly #parts: PeersParts;
   #databases: Databases;
+  #members: readonly MemberFact[] = [];
   #peers = new Map<NodeName, Peer>();
+  /** Peers whose actor is stopping, with the URLs to open them with again; null: they stay closed. */
+  #closing = new Map<NodeName, readonly string[] | null>();
 
-  constructor(
-    context: ActorContext<PeersMessage>,
-    parts: {
-      resources: NodeResources;
-      cluster: ActorRef<ClusterMessage>;
-      databases: () => Databases;
-    },
-  ) {
+  constructor(context: ActorContext<PeersMessage>, parts: PeersParts) {
     this.#context = context;
-    this.#resources = parts.resources;
-    this.#cluster = parts.cluster;
+    this.#parts = parts;
     this.#databases = parts.databases();
   }
 
   readonly receive = (message: PeersMessage): void => {
     switch (message.type) {
       case 'peer.open':
-        return this.#open(message.name, message.url);
+        return this.#open(message.name, message.urls);
+      case 'peer.close':
+        return this.#close(message.name, message.reason);
       case 'peer.accepted':
         return this.#accept(message.connection);
       case 'databases.changed':
         this.#databases = message.databases;
-        for (const { ref } of this.#peers.values()) ref.send(message, 'control');
-        return;
+        return this.#tellPeers(message);
+      case 'members.changed':
+        this.#members = message.members;
+        return this.#tellPeers(message);
+      case 'peers.open':
+        return message.replyTo.ok([...this.#peers.keys()]);
       case 'peers.status':
         void this.#status().then(message.replyTo.ok, message.replyTo.fail);
         return;
@@ -75,56 +82,97 @@ class PeerSupervisor implements Actor<PeersMessage> {
     }
   };
 
-  describe(): Record<string, unknown> {
-    return { peers: [...this.#peers.keys()] };
+  stopped(): void {
+    for (const { onTheWay } of this.#peers.values()) refuseAll(onTheWay);
   }
 
-  #open(name: NodeName, url: string): void {
-    if (this.#peers.has(name)) return;
+  describe(): Record<string, unknown> {
+    return { peers: [...this.#peers.keys()], closing: [...this.#closing.keys()] };
+  }
+
+  #open(name: NodeName, urls: readonly string[]): void {
+    const open = this.#peers.get(name);
+    if (open) {
+      if (areSame(open.urls, urls)) return;
+      open.urls = urls;
+      open.ref.send({ type: 'urls.changed', urls }, 'control');
+    } else if (this.#closing.has(name)) this.#closing.set(name, urls);
+    else this.#peers.set(name, this.#spawn(name, urls));
+  }
+
+  #spawn(name: NodeName, urls: readonly string[]): Peer {
+    const { resources, cluster } = this.#parts;
+    const onTheWay = new Set<Connection>();
     const ref = this.#context.spawn(
       peerSpec({
         name,
-        url,
-        databases: this.#databases,
-        cluster: this.#cluster,
-        resources: this.#resources,
+        cluster,
+        resources,
+        present: () => ({ urls: peer.urls, databases: this.#databases, members: this.#members }),
+        onTheWay,
+        closeReason: () => peer.closeReason,
       }),
     );
-    this.#peers.set(name, { ref, url });
+    const peer: Peer = { ref, urls, onTheWay, closeReason: null };
+    return peer;
+  }
+
+  /** Its name is free for another actor only when this one has stopped. */
+  #close(name: NodeName, reason: string): void {
+    if (this.#closing.has(name)) this.#closing.set(name, null);
+    const peer = this.#peers.get(name);
+    if (!peer) return;
+    peer.closeReason = reason;
+    this.#peers.delete(name);
+    this.#closing.set(name, null);
+    void this.#context.stop(peer.ref as ActorRef<never>).then(() => {
+      refuseAll(peer.onTheWay);
+      const urls = this.#closing.get(name) ?? null;
+      this.#closing.delete(name);
+      if (urls !== null) this.#open(name, urls);
+    });
+  }
+
+  #tellPeers(message: Extract<PeersMessage, PeerMessage>): void {
+    for (const { ref } of this.#peers.values()) ref.send(message, 'control');
   }
 
   /** The transport has proven the other end's name: its IP address, or its name in memory. */
   #accept(connection: Connection): void {
     const name = nodeName(connection.remoteAddress);
     const peer = this.#peers.get(name);
-    if (!peer) {
-      this.#resources.log.warn({ peer: name }, 'refused a connection from an unknown node');
-      return refuse(
-        connection,
-        `no hdb_nodes entry for ${name}; run add_node from this node specifying the peer URL to register it`,
-      );
+    if (!peer && (this.#closing.get(name) ?? null) === null) {
+      this.#parts.resources.log.warn({ peer: name }, 'refused a connection from an unknown node');
+      const reason = `no hdb_nodes entry for ${name}; run add_node from this node specifying the peer URL to register it`;
+      return refuseConnection(connection, { code: 1008, reason });
     }
-    const sent = peer.ref.send({ type: 'link.accepted', connection }, 'control');
-    if (sent !== 'queued') refuse(connection, 'this node takes no connections now', 1013);
+    if (peer?.ref.send({ type: 'link.accepted', connection }, 'control') === 'queued')
+      peer.onTheWay.add(connection);
+    else refuseConnection(connection, LATER);
   }
 
   async #status(): Promise<PeerStatus[]> {
     return Promise.all(
-      [...this.#peers].map(([name, { ref, url }]) =>
+      [...this.#peers].map(([name, { ref, urls }]) =>
         this.#context
           .ask<PeerStatus, PeerMessage>(ref, (replyTo) => ({ type: 'peer.status', replyTo }), {
             timeoutMs: STATUS_MS,
             lane: 'control',
           })
-          .catch((error: Error) => silent(name, url, error)),
+          .catch((error: Error) => silent(name, urls[0] ?? '', error)),
       ),
     );
   }
 }
 
-const refuse = (connection: Connection, reason: string, code = 1008): void => {
-  connection.start({ frame: () => undefined, closed: () => undefined, drained: () => undefined });
-  connection.close(code, reason);
+const areSame = (some: readonly string[], others: readonly string[]): boolean =>
+  some.length === others.length && some.every((one, at) => one === others[at]);
+
+const LATER = { code: 1013, reason: 'this node takes no connections now' } as const;
+
+const refuseAll = (connections: Set<Connection>): void => {
+  for (const connection of connections) refuseConnection(connection, LATER);
+  connections.clear();
 };
 
 /** A peer actor that cannot answer is a fact worth showing. */

@@ -51,11 +51,14 @@ class Resync implements Actor<ResyncMessage> {
   #part: { readonly bytes: Buffer; filled: number } | null = null;
   #rowsReceived = 0;
   #lastReceived: { version: Version; localMs: number } | null = null;
+  #copyMovedMs = 0;
+  readonly #startedMs: number;
 
   constructor(context: ActorContext<ResyncMessage>, parts: ResyncParts) {
     this.#context = context;
     this.#parts = parts;
     this.#state = startResync(parts.stream);
+    this.#startedMs = parts.now();
     this.#step({ type: 'started', wants: [] });
   }
 
@@ -68,6 +71,7 @@ class Resync implements Actor<ResyncMessage> {
       case 'wants.changed':
         return this.#step({ type: 'wantsChanged', wants: message.wants });
       case 'copy.wanted':
+        this.#copyMovedMs = this.#parts.now();
         return this.#step({ type: 'copyWanted', after: message.after });
       case 'entries.committed':
         return this.#step({ ...message, type: 'committed' });
@@ -133,6 +137,8 @@ class Resync implements Actor<ResyncMessage> {
           positions: frame.positions,
           owed: frame.owed,
           estimatedRows: frame.estimatedRows,
+          marks: frame.marks,
+          tables: frame.tables,
         });
       case 'CopyEnd':
         return this.#onCopyEnd(frame.rows);
@@ -207,6 +213,7 @@ class Resync implements Actor<ResyncMessage> {
     const { peer } = this.#parts;
     const rows = decodeCopyRows(frame);
     this.#rowsReceived += rows.length;
+    this.#copyMovedMs = this.#parts.now();
     this.#context.count('rowsReceived', rows.length);
     this.#step({ type: 'rowsReceived', bytes: frame.length });
     this.#tell({
@@ -265,6 +272,11 @@ class Resync implements Actor<ResyncMessage> {
     this.#lastReceived = { version, localMs: this.#parts.now() };
   }
 
+  /** Rows may be large and come in parts. */
+  #movedMs(): number {
+    return Math.max(this.#copyMovedMs, this.#part ? (this.#lastReceived?.localMs ?? 0) : 0);
+  }
+
   #status(): ResyncStatus {
     const last = this.#lastReceived;
     return {
@@ -272,6 +284,10 @@ class Resync implements Actor<ResyncMessage> {
       lastReceivedRemoteMs: last && last.version > 0 ? millisecondsOf(last.version) : null,
       lastReceivedLocalMs: last?.localMs ?? null,
       receiving: this.#state.uncommittedBytes > 0,
+      copyMovedMs: this.#state.phase === 'copying' ? this.#movedMs() : null,
+      partMovedMs: this.#part && (last?.localMs ?? null),
+      startedMs: this.#startedMs,
+      nowMs: this.#parts.now(),
     };
   }
 }

@@ -103,7 +103,12 @@ class ShardRouter implements Actor<RouterMessage> {
       );
     await store.eraseRetired();
     const noteDue = (): void => void context.self.send({ type: 'note.due' }, 'control');
-    const catchingUp = await CatchingUp.load(store, resources.config.node.name, noteDue);
+    const catchingUp = await CatchingUp.load(
+      store,
+      resources.config.node.name,
+      noteDue,
+      resources.environment.now,
+    );
     return new ShardRouter({ context, resources, store, catchingUp });
   }
 
@@ -434,6 +439,9 @@ class ShardRouter implements Actor<RouterMessage> {
       ready: this.#catchingUp.isReady,
       copy: this.#catchingUp.progress,
       peers: this.#catchingUp.standings(),
+      parted: this.#catchingUp.memory.parted(),
+      copyPace: this.#catchingUp.memory.copyPace,
+      nowMs: this.#nowMs(),
     };
   }
 }

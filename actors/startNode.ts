@@ -4,7 +4,7 @@
  */
 import pino, { type Logger } from 'pino';
 import { refuseUnavailable } from '../config/unavailable.js';
-import type { Config } from '../config/types.js';
+import type { Config, ConfigSource } from '../config/types.js';
 import { SkeinError } from '../protocol/errors.js';
 import type { User } from '../protocol/operations.js';
 import { clusterSpec } from './clusterSupervisor.js';
@@ -20,6 +20,8 @@ import type { Transport } from './transport/types.js';
 import { webSocketTransport } from './transport/webSocket.js';
 
 export interface StartOptions {
+  /** Where the configuration comes from; absent: from the program, so that no operation can rewrite it. */
+  readonly configSource?: ConfigSource;
   readonly environment?: Environment;
   readonly logger?: Logger;
   /** Carries links instead of the one the node's URL asks for. */
@@ -86,6 +88,7 @@ export class RunningNode implements NodeHandle {
       clusterSpec({
         resources,
         system: this.system,
+        configSource: options.configSource ?? {},
         passwordGenerated: options.passwordGenerated ?? printPassword,
       }),
     );

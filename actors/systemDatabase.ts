@@ -27,8 +27,93 @@ const table = (
   ...(!replicate && { replicate: false }),
 });
 
+export const NODES = 'hdb_nodes';
+export const GENERATIONS = 'hdb_node_generations';
+
+/** What only this node's own machinery writes. */
+export const bookkeepingTables: ReadonlySet<string> = new Set([GENERATIONS, 'hdb_info']);
+
+/** Attributes that no search shows, and none may ask for. */
+export const secretAttributes: ReadonlyMap<string, readonly string[]> = new Map([
+  [NODES, ['authorization']],
+  ['hdb_user', ['password', 'refresh_token']],
+]);
+
 export const systemTables: readonly TableDefinition[] = [
-  table('hdb_user', 'username', ['password', 'role', 'active', 'hash_function']),
+  table('hdb_user', 'username', ['password', 'role', 'active', 'hash_function', 'refresh_token']),
   table('hdb_role', 'id', ['role', 'permission']),
-  table('hdb_info', 'info_id', ['value'], false),
+  table(NODES, 'name', [
+    'url',
+    'replicates',
+    'subscriptions',
+    'shard',
+    'revoked_certificates',
+    'ca',
+    'ca_info',
+    'start_time',
+    'authorization',
+    'routes',
+    'system_info',
+  ]),
+  table(GENERATIONS, 'id', ['name', 'generation', 'ended']),
+  table(
+    'hdb_certificate',
+    'name',
+    [
+      'certificate',
+      'is_authority',
+      'is_self_signed',
+      'private_key_name',
+      'uses',
+      'hostnames',
+      'ciphers',
+      'fileTimestamp',
+      'details',
+    ],
+    false,
+  ),
+  table('hdb_certificate_cache', 'certificate_id', [
+    'status',
+    'reason',
+    'checked_at',
+    'expiresAt',
+    'method',
+  ]),
+  table('hdb_crl_cache', 'distribution_point', [
+    'issuer_dn',
+    'crl_blob',
+    'this_update',
+    'next_update',
+    'signature_valid',
+    'expiresAt',
+  ]),
+  table('hdb_revoked_certificates', 'composite_id', [
+    'serial_number',
+    'issuer_key_id',
+    'revocation_date',
+    'revocation_reason',
+    'crl_source',
+    'crl_next_update',
+    'expiresAt',
+  ]),
+  table(
+    'hdb_job',
+    'id',
+    [
+      'user',
+      'type',
+      'status',
+      'start_datetime',
+      'end_datetime',
+      'message',
+      'created_datetime',
+      'request',
+    ],
+    false,
+  ),
+  table('hdb_analytics', 'id', ['metric', 'path', 'method', 'type'], false),
+  table('hdb_raw_analytics', 'id', [], false),
+  table('hdb_session_will', 'id', [], false),
+  table('hdb_temp', 'id', [], false),
+  table('hdb_info', 'info_id', ['value', 'data_version_num', 'hdb_version_num'], false),
 ];

@@ -24,6 +24,7 @@ import {
 } from '../protocol/ids.js';
 import type { LogRead } from '../storage/log.js';
 import type { CopySource } from '../storage/snapshot.js';
+import { FeedProgress } from './feedProgress.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
 import type { Link } from './link.js';
 import type { FeedMessage, FeedOpening, FeedStatus, RouterMessage } from './messages.js';
@@ -34,6 +35,7 @@ export interface FeedParts {
   readonly subscribe: Extract<ControlFrame, { kind: 'Subscribe' }>;
   readonly router: ActorRef<RouterMessage>;
   readonly link: Link;
+  readonly now: () => number;
 }
 
 export const feedSpec = (parts: FeedParts): ActorSpec<FeedMessage> => ({
@@ -77,6 +79,7 @@ class TableSubscription implements Actor<FeedMessage> {
   #copy: { readonly source: CopySource; rows: readonly SentRow[]; sent: number } | null = null;
   #confirmed: Version | null = null;
   #sending: Version | null = null;
+  readonly #progress: FeedProgress;
   /** This node is not in the middle of a copy: only then can it be the source of one. */
   #whole: boolean;
 
@@ -91,6 +94,8 @@ class TableSubscription implements Actor<FeedMessage> {
       windowBytes: parts.subscribe.windowBytes,
       log: opening.positions,
     });
+    this.#progress = new FeedProgress(opening, parts.now);
+    this.#progress.wanted(parts.subscribe.wants, []);
     parts.link.sendControl({
       kind: 'Subscribed',
       stream: this.#stream,
@@ -142,11 +147,14 @@ class TableSubscription implements Actor<FeedMessage> {
   #onFrame(frame: ControlFrame): void | Promise<void> {
     switch (frame.kind) {
       case 'Want':
+        this.#progress.wanted(frame.add, frame.drop);
         return this.#step({ type: 'wanted', add: frame.add, drop: frame.drop });
       case 'Ack':
         this.#noteConfirmed(frame.positions);
+        this.#progress.acknowledged(frame.positions);
         return this.#step({ type: 'credited', bytes: frame.creditBytes });
       case 'CopyRequest':
+        this.#progress.copyMoved();
         return this.#step({ type: 'copyRequested', after: frame.after });
       default:
         return undefined;
@@ -158,6 +166,7 @@ class TableSubscription implements Actor<FeedMessage> {
       this.#whole = whole;
       this.#sendNotice([]);
     }
+    this.#progress.advanced(positions);
     return this.#step({ type: 'logAdvanced', positions });
   }
 
@@ -172,6 +181,7 @@ class TableSubscription implements Actor<FeedMessage> {
         if (next) events.push(next);
       }
     }
+    this.#progress.paused(isPaused(this.#state));
   }
 
   #carryOut(effect: FeedEffect): FeedEvent | undefined | Promise<FeedEvent | undefined> {
@@ -181,6 +191,7 @@ class TableSubscription implements Actor<FeedMessage> {
       case 'sendEntries':
         return this.#sendEntries();
       case 'sendTooOld':
+        this.#progress.tooOld(effect.origin);
         this.#parts.link.sendControl({ kind: 'TooOld', stream: this.#stream, ...effectOf(effect) });
         return undefined;
       case 'sendNotice':
@@ -228,6 +239,7 @@ class TableSubscription implements Actor<FeedMessage> {
     const { origin, entries } = this.#read;
     const last = entries.at(-1);
     if (last) this.#sending = readEntryHeader(last).version;
+    if (entries[0]) this.#progress.sent({ origin, ...readEntryHeader(entries[0]) });
     const sent = entries.map((bytes) => ({ origin, bytes }));
     await this.#sendData(encodeEntries(this.#stream, sent));
     this.#context.count('entriesSent', entries.length);
@@ -239,7 +251,9 @@ class TableSubscription implements Actor<FeedMessage> {
     const parts = splitFrame(this.#stream, frame);
     for (const part of parts) {
       this.#parts.link.send(part);
-      if (parts.length > 1) await this.#parts.link.writable(this.#context.signal);
+      if (parts.length === 1) return;
+      this.#progress.paused(this.#parts.link.isCongested);
+      await this.#parts.link.writable(this.#context.signal);
     }
   }
 
@@ -269,6 +283,8 @@ class TableSubscription implements Actor<FeedMessage> {
       })),
       owed: this.#opening.owed(),
       estimatedRows: await source.estimateRows(),
+      marks: [],
+      tables: [],
     });
     return { type: 'copyOpened' };
   }
@@ -290,6 +306,7 @@ class TableSubscription implements Actor<FeedMessage> {
       return undefined;
     }
     const frame = encodeCopyRows(this.#stream, copy.rows);
+    this.#progress.copyMoved();
     copy.sent += copy.rows.length;
     await this.#sendData(frame);
     this.#context.count('rowsCopied', copy.rows.length);
@@ -311,10 +328,15 @@ class TableSubscription implements Actor<FeedMessage> {
     return {
       sendingMs: this.#sending === null ? null : millisecondsOf(this.#sending),
       confirmedMs: this.#confirmed === null ? null : millisecondsOf(this.#confirmed),
-      entriesBehind: backlogOf(this.#state),
+      entriesUnsent: backlogOf(this.#state),
       copying: this.#state.copying !== 'no',
+      ...this.#progress.status(this.#state.copying !== 'no'),
     };
   }
 }
+
+/** There is something to send, and no credit or a full socket. */
+const isPaused = (state: FeedState): boolean =>
+  (state.congested || state.creditBytes <= 0) && (backlogOf(state) > 0 || state.copying === 'open');
 
 const effectOf = <E extends { type: string }>({ type: _type, ...rest }: E): Omit<E, 'type'> => rest;

@@ -1,7 +1,7 @@
 /**
  * Makes the configuration of a node that runs as a program: from file, environment and arguments. Called by the CLI.
- * The only file that opens configuration and schema files; the environment is handed in, so that nodes with different
- * settings can live in one process.
+ * The only file that opens configuration and schema files, but for routesFile.ts, which rewrites one; the environment is
+ * handed in, so that nodes with different settings can live in one process.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -13,7 +13,7 @@ import { collectFindings, invalidConfiguration, type Findings } from './findings
 import { mergeLayers, type Layer, type Merged } from './layers.js';
 import { resolveConfig, withHome } from './resolve.js';
 import { parseTableDefinitions } from './tableDefinitions.js';
-import type { Config } from './types.js';
+import type { Config, ConfigSource } from './types.js';
 import { checkInput } from './validate.js';
 import {
   argumentLayer,
@@ -41,6 +41,8 @@ export interface LoadedConfig {
   readonly origins: Readonly<Record<string, string>>;
   /** The configuration file that was read, if there was one. */
   readonly file?: string;
+  /** For the operations that write to the file. */
+  readonly source: ConfigSource;
 }
 
 /** In this order; the later ones are those of the compatible product. */
@@ -58,7 +60,8 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   const homeDirectory = homeOf(options);
   const outside = mergeLayers([...weaker, ...stronger]).value['rootPath'];
   const file = options.file ?? named ?? fileIn(rootPathOf(outside, options), findings);
-  const fileLayers = file === undefined ? [] : [fileLayer(resolve(options.currentDirectory, file))];
+  const path = file === undefined ? undefined : resolve(options.currentDirectory, file);
+  const fileLayers = path === undefined ? [] : [fileLayer(path)];
   const merged = mergeLayers([...weaker, ...fileLayers, ...stronger]);
   checkInput(merged.value, collectFindings(merged.describeOrigin));
   const tables = readSchemas(merged, options.currentDirectory, findings);
@@ -73,7 +76,17 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     config,
     warnings: [...new Set([...findings.warnings, ...warnings])],
     origins: merged.origins,
-    ...(file === undefined ? {} : { file: resolve(options.currentDirectory, file) }),
+    ...(path === undefined ? {} : { file: path }),
+    source: sourceOf(merged, fileLayers[0], path),
+  };
+}
+
+function sourceOf(merged: Merged, fileLayer: Layer | undefined, file?: string): ConfigSource {
+  const routes = ['replication', 'routes'];
+  const owner = merged.layerOf(routes);
+  return {
+    ...(file === undefined ? {} : { file }),
+    ...(owner === undefined || owner === fileLayer ? {} : { routesFrom: owner.describe(routes) }),
   };
 }
 

@@ -6,9 +6,9 @@ import { messageOf } from '../protocol/errors.js';
 import type { NodeName } from '../protocol/ids.js';
 import { canonicalIp, canonicalNodeName, hostForUrl } from '../protocol/nodeNames.js';
 import { isPort } from './addresses.js';
-import type { Findings } from './findings.js';
+import { collectFindings, type Findings } from './findings.js';
 import { isObject } from './validate.js';
-import type { Route } from './types.js';
+import type { Config, Route } from './types.js';
 
 /** Word for word what the compatible product logs. */
 export const INVALID_ROUTE = 'Invalid route, must specify a url or host (with port)';
@@ -18,6 +18,16 @@ export interface RouteDefaults {
   readonly scheme: 'ws' | 'wss';
   readonly port: number;
 }
+
+/** The same for a node's settled configuration, as for the routes that it was settled with. */
+export const routeDefaultsOf = ({ secure, insecure }: Config['replication']): RouteDefaults => ({
+  scheme: secure === undefined ? 'ws' : 'wss',
+  port: (secure ?? insecure)?.port ?? 9933,
+});
+
+/** The routes that entries of the configuration mean for a node; what readRoutes would warn of is left out. */
+export const routesOf = (entries: readonly unknown[], { node, replication }: Config): Route[] =>
+  readRoutes(entries, { ...routeDefaultsOf(replication), own: node }, collectFindings());
 
 export type RouteReading = { readonly route: Route } | { readonly problem: string };
 

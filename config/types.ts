@@ -42,6 +42,7 @@ export interface Config {
     readonly routes: readonly Route[];
     readonly databases: '*' | readonly DatabaseSelection[];
     readonly maxClockSkewMs: number;
+    /** How long deletes are remembered; not less than `logging.auditRetentionMs`. */
     readonly maxTransactionBytes: number;
     readonly maxPayloadBytes: number;
     readonly pingIntervalMs: number;
@@ -67,6 +68,14 @@ export interface Config {
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'notify' | 'warn' | 'error' | 'fatal';
+
+/** Where a node's configuration came from, for what is written back to it. Holds no values. */
+export interface ConfigSource {
+  /** Absolute path of the configuration file; absent: there is none. */
+  readonly file?: string;
+  /** What set `replication.routes`, when it was not the file: `environment variable REPLICATION_ROUTES`. */
+  readonly routesFrom?: string;
+}
 
 /** What may be given to `startNode` and stand in a file: the documented keys, all optional. */
 export interface ConfigInput {

@@ -20,6 +20,8 @@ export type ErrorCode =
   | 'DAMAGED' // 500: stored bytes failed their checksum
   | 'MALFORMED' // bytes that are no valid record, entry or frame
   | 'TIMEOUT' // 504
+  | 'PEER_REFUSED' // 500: the other node of an operation says no
+  | 'PEER_UNREACHABLE' // 500: and it was needed
   | 'INVALID_CONFIGURATION'
   | 'INSECURE_ADDRESS'; // refuses to listen beyond loopback without TLS
 
@@ -39,6 +41,8 @@ const STATUS: Record<ErrorCode, number> = {
   DAMAGED: 500,
   MALFORMED: 400,
   TIMEOUT: 504,
+  PEER_REFUSED: 500,
+  PEER_UNREACHABLE: 500,
   INVALID_CONFIGURATION: 500,
   INSECURE_ADDRESS: 500,
 };

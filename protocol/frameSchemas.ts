@@ -7,13 +7,17 @@ import type { Schema } from './validate.js';
 
 const text = { type: 'string', maxLength: limits.nameCharactersMax * 2 } as const;
 const reason = { type: 'string', maxLength: 1000 } as const;
+const longText = { type: 'string', maxLength: 10_000 } as const;
 const whole = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
 const stream = { type: 'integer', minimum: 1, maximum: 0xffffffff } as const;
 const yesOrNo = { type: 'boolean' } as const;
 
-const object = (properties: Record<string, object>): Schema => ({
+const object = (
+  properties: Record<string, object>,
+  optional: Record<string, object> = {},
+): Schema => ({
   type: 'object',
-  properties,
+  properties: { ...properties, ...optional },
   required: Object.keys(properties),
 });
 
@@ -27,6 +31,14 @@ const position = object({ origin: text, sequence: whole, version: whole });
 const want = object({ origin: text, after: whole, checksum: whole });
 const copied = object({ origin: text, sequence: whole, version: whole, checksum: whole });
 const names = list(text, 10_000);
+const member = object({
+  name: text,
+  generation: whole,
+  ended: yesOrNo,
+  url: { type: ['string', 'null'], maxLength: 2_000 },
+});
+const mark = object({ origin: text, version: whole });
+const copiedTable = object({ table: text, generation: whole });
 
 const greeting = object({
   versions: object({ min: whole, max: whole }),
@@ -45,7 +57,7 @@ export const controlSchemas = {
   Bye: object({ code: text, reason }),
   Ping: object({ id: whole }),
   Pong: object({ id: whole }),
-  Gossip: object({ databases: names }),
+  Gossip: object({ databases: names, members: list(member, limits.membersMax) }),
   Subscribe: object({ stream, database: text, wants: list(want), windowBytes: whole }),
   Subscribed: object({ stream, origin: text, positions: list(position), whole: yesOrNo }),
   Unsubscribe: object({ stream, reason }),
@@ -67,7 +79,14 @@ export const controlSchemas = {
     positions: list(copied),
     owed: list(copied),
     estimatedRows: whole,
+    marks: list(mark),
+    tables: list(copiedTable),
   }),
   CopyEnd: object({ stream, rows: whole }),
   CopyRefused: object({ stream, reason }),
+  Operation: object({ id: whole, operation: { type: 'object' } }, { authorization: longText }),
+  OperationResult: object(
+    { id: whole },
+    { answer: { type: 'object' }, error: object({ code: text, message: longText }) },
+  ),
 } as const;

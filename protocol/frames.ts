@@ -7,6 +7,7 @@ import { decode, encode } from './codec.js';
 import { messageOf, SkeinError } from './errors.js';
 import { controlSchemas } from './frameSchemas.js';
 import type { DatabaseName, Incarnation, NodeName, OriginId, Sequence, Version } from './ids.js';
+import type { MemberFact } from './membership.js';
 import { compileSchema } from './validate.js';
 
 export const PROTOCOL_VERSION = 1;
@@ -31,6 +32,8 @@ export const FRAME_KIND = {
   CopyBegin: 15,
   CopyEnd: 16,
   CopyRefused: 17,
+  Operation: 18,
+  OperationResult: 19,
   Entries: 32,
   FramePart: 33,
   CopyRows: 34,
@@ -73,7 +76,12 @@ export type ControlFrame =
   | { readonly kind: 'Bye'; readonly code: string; readonly reason: string }
   | { readonly kind: 'Ping'; readonly id: number }
   | { readonly kind: 'Pong'; readonly id: number }
-  | { readonly kind: 'Gossip'; readonly databases: readonly DatabaseName[] }
+  | {
+      readonly kind: 'Gossip';
+      readonly databases: readonly DatabaseName[];
+      /** All members the sender knows of, ended ones too; empty where `system` is not replicated. */
+      readonly members: readonly MemberFact[];
+    }
   | {
       readonly kind: 'Subscribe';
       readonly stream: number;
@@ -127,9 +135,34 @@ export type ControlFrame =
       /** What the sender itself still has to reach: the receiver has to, too. */
       readonly owed: readonly (OriginPosition & { readonly checksum: number })[];
       readonly estimatedRows: number;
+      /** Per origin the newest delete the source has purged: nothing older may be taken from a log. */
+      readonly marks: readonly Mark[];
+      /** The tables the source holds whole, in the order their rows come: only in these a missing row means a deleted one. */
+      readonly tables: readonly { readonly table: string; readonly generation: number }[];
     }
   | { readonly kind: 'CopyEnd'; readonly stream: number; readonly rows: number }
-  | { readonly kind: 'CopyRefused'; readonly stream: number; readonly reason: string };
+  | { readonly kind: 'CopyRefused'; readonly stream: number; readonly reason: string }
+  /** One operation on a connection of its own; answered once, then the connection ends. */
+  | {
+      readonly kind: 'Operation';
+      readonly id: number;
+      readonly operation: Readonly<Record<string, unknown>>;
+      /** `Basic …` or `Bearer …`; absent from a node that the other end knows. */
+      readonly authorization?: string;
+    }
+  | {
+      readonly kind: 'OperationResult';
+      readonly id: number;
+      readonly answer?: Readonly<Record<string, unknown>>;
+      /** Instead of an answer. */
+      readonly error?: { readonly code: string; readonly message: string };
+    };
+
+/** What a node has forgotten: deletes of that origin up to this version are gone from its disk. */
+export interface Mark {
+  readonly origin: OriginId;
+  readonly version: Version;
+}
 
 export interface CopyPlaceOnWire {
   readonly table: string;

@@ -49,6 +49,14 @@ export const limits = {
   /** Origins of one database that a peer may tell of. */
   originsPerPeerMax: 10_000,
 
+  // ---- members
+  /** Nodes of one cluster that a node keeps, removed ones included. */
+  membersMax: 1_000,
+  /** Connections that carry one operation of another node, served at a time. */
+  peerOperationsMax: 16,
+  /** From such a connection's first byte to its answer. */
+  peerOperationMsMax: 30_000,
+
   // ---- queues
   /** Data messages waiting in one actor's mailbox. */
   mailboxMessagesMax: 10_000,

@@ -21,6 +21,15 @@ export function canonicalNodeName(text: string): NodeName {
   return nodeName(name);
 }
 
+/** Whether a text is a node's name in its canonical form. */
+export function isCanonicalNodeName(text: string): boolean {
+  try {
+    return canonicalNodeName(text) === text;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * The canonical form of the address of a socket, for the comparison with node names. Never throws: what is
  * no IP address comes back as it was. The zone of a link-local address (`fe80::1%eth0`) is kept.

@@ -5,6 +5,13 @@
  */
 import type { Comparator, Key, RecordObject, Sort } from './operations.js';
 import { ATTRIBUTE_TYPES, type AttributeType } from './tableDefinition.js';
+import {
+  connections,
+  nodeProperties,
+  routes,
+  targetProperties,
+  type NormalisedClusterOperation,
+} from './schemas/clusterSchemas.js';
 import { NAME_KEYWORD } from './schemas/wording.js';
 
 export interface NormalisedCondition {
@@ -93,6 +100,7 @@ export type NormalisedOperation =
     } & InTable &
       Projected &
       Windowed)
+  | NormalisedClusterOperation
   | { readonly operation: 'cluster_status' }
   | { readonly operation: 'system_information'; readonly attributes?: readonly string[] }
   | { readonly operation: 'user_info' };
@@ -246,6 +254,13 @@ const shapes: { readonly [Name in NormalisedOperationName]: OperationShape } = {
     ...projected,
     ...windowed,
   }),
+  add_node: shape([], nodeProperties),
+  update_node: shape(['hostname'], nodeProperties),
+  remove_node: shape([], targetProperties),
+  configure_cluster: shape(['connections'], { connections }),
+  cluster_set_routes: shape(['routes'], { routes }),
+  cluster_delete_routes: shape(['routes'], { routes }),
+  cluster_get_routes: shape([], {}),
   cluster_status: shape([], {}),
   system_information: shape([], { attributes: { type: 'array', items: { type: 'string' } } }),
   user_info: shape([], {}),

@@ -45,6 +45,42 @@ export interface Sort {
   next?: Sort;
 }
 
+/** Where a node is; `node_name` and `name` are older spellings of `hostname`. */
+export interface NodeAddress {
+  hostname?: string;
+  node_name?: string;
+  name?: string;
+  url?: string;
+}
+interface FlowRuleFields {
+  database?: string;
+  excludeTables?: string[];
+}
+interface FlowFields {
+  sendsTo?: (string | ({ target?: string } & FlowRuleFields))[];
+  receivesFrom?: (string | ({ source?: string } & FlowRuleFields))[];
+}
+/** What add_node says; update_node says the same of a node that is there already. */
+export interface NodeDescription extends NodeAddress, FlowFields {
+  verify_tls?: boolean;
+  rejectUnauthorized?: boolean;
+  /** For this call only unless `retain_authorization`. A text is a header: `Basic …` or `Bearer …`. */
+  authorization?: string | { username: string; password: string };
+  retain_authorization?: boolean;
+  revoked_certificates?: string[];
+  shard?: number;
+  /** ISO 8601 with a zone, or milliseconds since the epoch. */
+  start_time?: string | number;
+  subscriptions?: ({ table: string; publish?: boolean; subscribe?: boolean } & DatabaseField)[];
+  replicates?: boolean | ({ sends?: boolean; receives?: boolean } & FlowFields);
+  isLeader?: boolean;
+  force_signing?: boolean;
+}
+/** A route as in the configuration file; an object takes all its keys. */
+export type RouteDescription =
+  | string
+  | { hostname?: string; host?: string; url?: string; port?: number; [key: string]: unknown };
+
 export type Operation =
   | ({ operation: 'create_database' | 'create_schema' } & DatabaseField)
   | ({ operation: 'drop_database' | 'drop_schema'; replicated?: boolean } & DatabaseField)
@@ -96,6 +132,11 @@ export type Operation =
       sort?: Sort;
       get_attributes?: string[];
     } & TableFields)
+  | ({ operation: 'add_node' | 'set_node' | 'update_node' } & NodeDescription)
+  | ({ operation: 'remove_node' } & NodeAddress)
+  | { operation: 'configure_cluster'; connections: NodeDescription[] }
+  | { operation: 'cluster_set_routes' | 'cluster_delete_routes'; routes: RouteDescription[] }
+  | { operation: 'cluster_get_routes' }
   | { operation: 'cluster_status' }
   | { operation: 'system_information'; attributes?: string[] }
   | { operation: 'user_info' };

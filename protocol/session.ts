@@ -7,6 +7,7 @@
  *
  * Invariants: identity is what the transport proved (certificate, or IP address on the insecure port), never what a
  * frame says; nothing but Hello, Welcome and Bye is accepted before `open`; after `closed` nothing has an effect.
+ * One name is one process: before a link of another process opens beside an open one, `admission` is asked.
  */
 import { PROTOCOL_VERSION, type ControlFrame, type Greeting } from './frames.js';
 import type { NodeName } from './ids.js';
@@ -39,6 +40,8 @@ export type SessionEvent =
   | { readonly type: 'frame'; readonly frame: ControlFrame; readonly clock: Greeting['clock'] }
   /** Bytes of any kind arrived. */
   | { readonly type: 'heard' }
+  /** Somebody has to know now whether the peer is there. */
+  | { readonly type: 'probed' }
   /** At least every quarter of the ping interval. */
   | { readonly type: 'ticked' }
   | { readonly type: 'malformed'; readonly reason: string }
@@ -79,6 +82,8 @@ export const stepSession = (
       return onFrame({ ...state, lastHeardMs: nowMs }, event, nowMs);
     case 'heard':
       return [{ ...state, lastHeardMs: nowMs }, []];
+    case 'probed':
+      return onProbe(state, nowMs);
     case 'ticked':
       return onTick(state, nowMs);
     case 'malformed':
@@ -114,6 +119,9 @@ const onFrame = (
     case 'Hello':
     case 'Welcome':
       return close(state, POLICY, `${frame.kind} on a link that is already open`);
+    case 'Operation':
+    case 'OperationResult':
+      return close(state, POLICY, `${frame.kind} needs a connection of its own`);
     default:
       return [state, []];
   }
@@ -170,6 +178,19 @@ const onTick = (state: SessionState, nowMs: number): [SessionState, SessionEffec
   const lastPingMs = state.ping?.sentMs ?? -Infinity;
   const due = state.rttMs === null || silentMs >= options.pingIntervalMs / 2;
   if (!due || nowMs - lastPingMs < options.pingIntervalMs / 2) return [state, []];
+  return ping(state, nowMs);
+};
+
+/** Questions that come in quick succession share a ping. */
+const PROBES_APART_MS = 500;
+
+const onProbe = (state: SessionState, nowMs: number): [SessionState, SessionEffect[]] => {
+  const lastPingMs = state.ping?.sentMs ?? -Infinity;
+  if (state.phase !== 'open' || nowMs - lastPingMs < PROBES_APART_MS) return [state, []];
+  return ping(state, nowMs);
+};
+
+const ping = (state: SessionState, nowMs: number): [SessionState, SessionEffect[]] => {
   const id = state.nextPingId;
   return [
     { ...state, ping: { id, sentMs: nowMs }, nextPingId: id + 1 },
@@ -191,11 +212,30 @@ export interface OpenLink {
   readonly dialled: boolean;
   /** Order in which this node's links finished their greeting. */
   readonly opened: number;
+  /** The peer's, as it greeted. */
+  readonly process: string;
 }
 
 /**
- * Which of two open links to one peer goes on; both ends decide alike. Dialled by the same side: the later.
- * Otherwise the one dialled by the smaller name.
+ * Whether a link whose greeting has arrived may open beside the one that is open. Two processes never take part under
+ * one name by turns: who is heard on the open link stays, and only a peer that is not heard any more is replaced by
+ * its next process. `heard`: on the open link since it was probed for this; null when it has not been.
+ */
+export const admission = (question: {
+  /** Of the open link. */
+  openProcess: string;
+  newProcess: string;
+  heard: boolean | null;
+}): 'admit' | 'probe' | 'refuse' => {
+  const { openProcess, newProcess, heard } = question;
+  if (openProcess === newProcess) return 'admit';
+  if (heard === null) return 'probe';
+  return heard ? 'refuse' : 'admit';
+};
+
+/**
+ * Which of two open links to one peer goes on; both ends decide alike. Of two processes the later admitted one.
+ * Dialled by the same side: the later. Otherwise the one dialled by the smaller name.
  */
 export const keepsNewer = (question: {
   own: NodeName;
@@ -204,7 +244,7 @@ export const keepsNewer = (question: {
   newer: OpenLink;
 }): boolean => {
   const { own, peer, older, newer } = question;
-  if (older.dialled === newer.dialled) return true;
+  if (older.process !== newer.process || older.dialled === newer.dialled) return true;
   return newer.dialled === own < peer;
 };
 

@@ -24,12 +24,23 @@ import {
   ownField,
   type Fields,
 } from './schemas/aliases.js';
+import { clusterProblems, foldConnections, foldNode } from './schemas/clusterFields.js';
 import { idProblems, nestingProblem, recordProblems } from './schemas/contents.js';
 import { nameProblem } from './schemas/names.js';
 import { NAME_KEYWORD, problemTexts, type Failure } from './schemas/wording.js';
 
 export { recordKey } from './schemas/recordKey.js';
 export type { NormalisedOperation, Schema } from './operationSchemas.js';
+export type {
+  FlowRules,
+  NodeFields,
+  NodeTarget,
+  ReceivingRule,
+  Replicates,
+  RouteFields,
+  SendingRule,
+  TableSubscription,
+} from './schemas/clusterSchemas.js';
 
 /** Problems told in one answer. */
 const PROBLEMS_MAX = 20;
@@ -62,6 +73,7 @@ export const validateOperation = (body: unknown): NormalisedOperation => {
     ...recordProblems(normalised['records']),
     ...idProblems(normalised['ids'], spelling('ids')),
     ...attributeProblems(normalised),
+    ...clusterProblems(operation, normalised, spelling),
   ]);
   // The schema of this very operation has accepted it.
   return { operation, ...normalised } as unknown as NormalisedOperation;
@@ -104,6 +116,8 @@ const normalise = (operation: string, shape: OperationShape, fields: Fields): Fi
     setField(normalised, 'attributes', attributes);
     setField(normalised, 'primary_key', fields['primary_key'] ?? marked);
   }
+  if (operation === 'add_node' || operation === 'update_node') return foldNode(normalised);
+  setField(normalised, 'connections', foldConnections(fields['connections']));
   setField(normalised, 'get_attributes', foldProjection(fields['get_attributes']));
   return normalised;
 };

@@ -19,13 +19,16 @@ export const refuseUnknownAttributes = (definition: TableDefinition, query: Sear
   if (!definition.schemaDefined) return;
   const known = new Set([...definition.attributes.map(({ name }) => name), ...TIMES]);
   known.add(definition.primaryKey);
-  const asked = new Set([...conditionAttributes(query.conditions), ...sortAttributes(query.sort)]);
-  const unknown = [...asked].filter((name) => !known.has(name));
+  const unknown = [...attributesOf(query)].filter((name) => !known.has(name));
   const last = unknown.pop();
   if (last === undefined) return;
   const names = unknown.length === 0 ? last : `${unknown.join(', ')} and ${last}`;
   throw new SkeinError('INVALID_REQUEST', `unknown attribute '${names}'`, { statusCode: 404 });
 };
+
+/** Attributes that conditions and sort name. */
+export const attributesOf = (query: SearchQuery): Set<string> =>
+  new Set([...conditionAttributes(query.conditions), ...sortAttributes(query.sort)]);
 
 const conditionAttributes = (conditions: readonly NormalisedConditionItem[]): string[] =>
   conditions.flatMap((item) =>

@@ -2,15 +2,19 @@
  * What an operation may use: the databases' writers, the state of the whole node, and the rights of who asks.
  * Made by clusterSupervisor for each operation; operations keep nothing.
  */
-import type { Config } from '../../config/types.js';
+import type { Logger } from 'pino';
+import type { Config, ConfigSource } from '../../config/types.js';
 import type { EntryNotes } from '../../protocol/entry.js';
 import type { DatabaseName } from '../../protocol/ids.js';
+import type { MemberRoute } from '../../protocol/membership.js';
 import type { User } from '../../protocol/operations.js';
 import type { ActorRef, Reply } from '../kernel/types.js';
-import type { ClusterOverview, RouterMessage } from '../messages.js';
+import type { ClusterOverview, MembershipMessage, RouterMessage } from '../messages.js';
 
 export interface OperationContext {
   readonly config: Config;
+  readonly configSource: ConfigSource;
+  readonly log: Logger;
   readonly user: User | null;
   readonly databases: readonly DatabaseName[];
   /** NOT_FOUND `database 'x' does not exist`. */
@@ -19,6 +23,16 @@ export interface OperationContext {
   createDatabase(database: string): Promise<void>;
   dropDatabase(database: string): Promise<void>;
   overview(): Promise<ClusterOverview>;
+  membership<T>(question: (replyTo: Reply<T>) => MembershipMessage): Promise<T>;
+  /** All routes of this node, from now on. */
+  routesChanged(routes: readonly MemberRoute[]): void;
+  /** Has another node run one operation; rejects with PeerUnreachable or PeerRefused. */
+  callPeer(call: {
+    url: string;
+    operation: Record<string, unknown>;
+    authorization?: string;
+  }): Promise<Record<string, unknown>>;
+  authenticate(credentials: { username: string; password: string }): Promise<User>;
 }
 
 /** Who and what, for the log. */
@@ -26,3 +40,6 @@ export const notesOf = (context: OperationContext, operation: string): EntryNote
   operation,
   ...(context.user && { user: context.user.username }),
 });
+
+export const INTERNAL =
+  "The 'system' database, tables and records are used internally by Skein and cannot be updated or removed.";

@@ -1,16 +1,24 @@
 /** Record operations: insert, update, upsert, delete and the searches, with the documented answers. */
 import { millisecondsOf } from '../../protocol/clock.js';
+import { invalidRequest } from '../../protocol/errors.js';
 import type { Key, RecordObject } from '../../protocol/operations.js';
 import type { NormalisedOperation } from '../../protocol/operationSchemas.js';
 import type { Accepted } from '../../storage/commit.js';
 import type { LocalWrite, WriteResult } from '../../storage/evaluate.js';
+import { attributesOf } from '../../storage/searchAttributes.js';
 import { conditionsQuery, valueQuery, type SearchQuery } from '../../storage/search.js';
-import { notesOf, type OperationContext } from './context.js';
+import { bookkeepingTables, NODES, secretAttributes, SYSTEM } from '../systemDatabase.js';
+import { INTERNAL, notesOf, type OperationContext } from './context.js';
 
 type Operation<Name extends NormalisedOperation['operation']> = Extract<
   NormalisedOperation,
   { operation: Name }
 >;
+
+interface Place {
+  readonly database: string;
+  readonly table: string;
+}
 
 /** Words of the answers: past tense in the message, and what the list of written keys is called. */
 const WORDS = {
@@ -24,6 +32,7 @@ export const writeRecords = async (
   operation: Extract<NormalisedOperation, { records: readonly RecordObject[] }>,
 ): Promise<RecordObject> => {
   const { table, records } = operation;
+  refuseBookkeeping(operation);
   const type = operation.operation as keyof typeof WORDS;
   const [accepted, result] = await submit(context, operation, { table, type, records });
   const { done, list } = WORDS[type];
@@ -41,6 +50,7 @@ export const deleteRecords = async (
   operation: Operation<'delete'>,
 ): Promise<RecordObject> => {
   const { table, ids } = operation;
+  refuseBookkeeping(operation);
   const [accepted, result] = await submit(context, operation, { table, type: 'delete', keys: ids });
   const records = ids.length === 1 ? 'record' : 'records';
   return {
@@ -57,9 +67,10 @@ export const searchById = async (
 ): Promise<RecordObject[]> => {
   const { table, ids, get_attributes: attributes } = operation;
   const found = await getRecords(context, operation.database, { table, keys: ids });
-  return found
-    .filter((record) => record !== undefined)
-    .map((record) => projected(record, attributes));
+  return withoutSecrets(
+    operation,
+    found.filter((record) => record !== undefined),
+  ).map((record) => projected(record, attributes));
 };
 
 export const searchByValue = (
@@ -79,12 +90,21 @@ const getRecords = (
 ): Promise<(RecordObject | undefined)[]> =>
   context.ask(database, (replyTo) => ({ type: 'records.get', ...request, replyTo }));
 
-const search = (
+const search = async (
   context: OperationContext,
-  { database, table }: { database: string; table: string },
+  place: Place,
   query: SearchQuery,
-): Promise<RecordObject[]> =>
-  context.ask(database, (replyTo) => ({ type: 'records.search', table, query, replyTo }));
+): Promise<RecordObject[]> => {
+  refuseSecrets(place, query);
+  const { database, table } = place;
+  const found = await context.ask<RecordObject[]>(database, (replyTo) => ({
+    type: 'records.search',
+    table,
+    query,
+    replyTo,
+  }));
+  return withoutSecrets(place, found);
+};
 
 const submit = async (
   context: OperationContext,
@@ -101,6 +121,33 @@ const submit = async (
   const [result] = accepted.results;
   if (!result) throw new Error('A transaction of one write has no result');
   return [accepted, result];
+};
+
+/** Members come and go by operations of their own, which both ends take part in. */
+const refuseBookkeeping = ({ operation, database, table }: Place & { operation: string }): void => {
+  if (database !== SYSTEM) return;
+  if (bookkeepingTables.has(table)) throw invalidRequest(INTERNAL);
+  if (table === NODES && operation !== 'update')
+    throw invalidRequest(
+      `records of '${SYSTEM}.${NODES}' can only be updated; nodes are added with add_node and removed with remove_node`,
+    );
+};
+
+/** A condition on a secret would let it be guessed piece by piece, and so would an order. */
+const refuseSecrets = ({ database, table }: Place, query: SearchQuery): void => {
+  const secrets = database === SYSTEM ? (secretAttributes.get(table) ?? []) : [];
+  const named = attributesOf(query);
+  const secret = secrets.find((attribute) => named.has(attribute));
+  if (secret !== undefined)
+    throw invalidRequest(`attribute '${secret}' of '${database}.${table}' cannot be searched`);
+};
+
+const withoutSecrets = ({ database, table }: Place, records: RecordObject[]): RecordObject[] => {
+  const secrets = database === SYSTEM ? secretAttributes.get(table) : undefined;
+  if (!secrets) return records;
+  return records.map((record) =>
+    Object.fromEntries(Object.entries(record).filter(([name]) => !secrets.includes(name))),
+  );
 };
 
 /** Attributes a record lacks are null. */

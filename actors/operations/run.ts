@@ -5,6 +5,7 @@
 import { SkeinError } from '../../protocol/errors.js';
 import { validateOperation, type NormalisedOperation } from '../../protocol/validate.js';
 import type { OperationContext } from './context.js';
+import { addNode, configureCluster, removeNode, updateNode } from './members.js';
 import {
   deleteRecords,
   searchByConditions,
@@ -23,6 +24,7 @@ import {
   dropDatabase,
   dropTable,
 } from './schema.js';
+import { deleteRoutes, getRoutes, setRoutes } from './routes.js';
 import { clusterStatus, systemInformation, userInfo } from './status.js';
 
 /** The documented answer. A text is an answer's message. Refusals are SkeinErrors. */
@@ -32,6 +34,22 @@ export const runOperation = async (context: OperationContext, body: unknown): Pr
   const answer = await dispatch(context, operation);
   return typeof answer === 'string' ? { message: answer } : answer;
 };
+
+/** Operations that deal with other nodes: they get an actor of their own. */
+export const isLongOperation = (body: unknown): body is { readonly operation: string } =>
+  typeof body === 'object' &&
+  body !== null &&
+  'operation' in body &&
+  typeof body.operation === 'string' &&
+  LONG_OPERATIONS.has(body.operation);
+
+const LONG_OPERATIONS: ReadonlySet<string> = new Set([
+  'add_node',
+  'set_node',
+  'update_node',
+  'remove_node',
+  'configure_cluster',
+]);
 
 const dispatch = (context: OperationContext, operation: NormalisedOperation): unknown => {
   switch (operation.operation) {
@@ -65,6 +83,20 @@ const dispatch = (context: OperationContext, operation: NormalisedOperation): un
       return describeDatabase(context, operation);
     case 'describe_table':
       return describeTable(context, operation);
+    case 'add_node':
+      return addNode(context, operation);
+    case 'update_node':
+      return updateNode(context, operation);
+    case 'remove_node':
+      return removeNode(context, operation);
+    case 'configure_cluster':
+      return configureCluster(context, operation.connections);
+    case 'cluster_set_routes':
+      return setRoutes(context, operation.routes);
+    case 'cluster_delete_routes':
+      return deleteRoutes(context, operation.routes);
+    case 'cluster_get_routes':
+      return getRoutes(context);
     case 'cluster_status':
       return clusterStatus(context);
     case 'system_information':

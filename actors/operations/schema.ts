@@ -6,15 +6,12 @@ import type { NormalisedOperation } from '../../protocol/operationSchemas.js';
 import type { AttributeDefinition, TableDefinition } from '../../protocol/tableDefinition.js';
 import type { TableDescription } from '../messages.js';
 import { SYSTEM } from '../systemDatabase.js';
-import { notesOf, type OperationContext } from './context.js';
+import { INTERNAL, notesOf, type OperationContext } from './context.js';
 
 type Operation<Name extends NormalisedOperation['operation']> = Extract<
   NormalisedOperation,
   { operation: Name }
 >;
-
-const INTERNAL =
-  "The 'system' database, tables and records are used internally by Skein and cannot be updated or removed.";
 
 export const createDatabase = async (
   context: OperationContext,

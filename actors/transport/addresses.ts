@@ -1,6 +1,6 @@
 /**
  * IP addresses as Skein compares them. On the insecure port an address is an identity, so it has
- * exactly one spelling here. Called by webSocket.ts; knows nothing of sockets.
+ * exactly one spelling here. Called by webSocket.ts and whoever dials; knows nothing of sockets.
  */
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv4 } from 'node:net';
@@ -11,6 +11,12 @@ const IPV4_MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 /** IPv4-mapped IPv6 addresses as IPv4; everything else as the operating system spells it. */
 export const canonicalAddress = (address: string): string =>
   IPV4_MAPPED.exec(address)?.[1] ?? address;
+
+/**
+ * The address that a node of that name dials from, so that the other side sees whom it deals with; undefined: any.
+ */
+export const addressToDialFrom = (name: string): string | undefined =>
+  /^127\.\d+\.\d+\.\d+$/.test(name) ? name : undefined;
 
 /** 127.0.0.0/8 and ::1. */
 export const isLoopback = (address: string): boolean => {

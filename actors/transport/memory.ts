@@ -7,10 +7,16 @@ import type { ListenAddress } from '../../config/types.js';
 import { SkeinError } from '../../protocol/errors.js';
 import { systemEnvironment, type Timers } from '../environment.js';
 import { MemoryConnection } from './memoryConnection.js';
-import type { Connection, ListeningSocket, Transport } from './types.js';
+import type { Connection, ListeningSocket, Purpose, Transport } from './types.js';
 
 type DialOptions = Parameters<Transport['dial']>[1];
 type Accept = (connection: Connection) => void;
+
+interface Call {
+  readonly from: string;
+  readonly to: string;
+  readonly purpose: Purpose;
+}
 
 export class MemoryNetwork {
   readonly #timers: Timers;
@@ -82,9 +88,9 @@ export class MemoryNetwork {
 
   async #dial(from: string, url: string, options: DialOptions): Promise<Connection> {
     const to = dialledName(url);
-    const { signal, timeoutMs } = options;
+    const { signal, timeoutMs, purpose = 'replication' } = options;
     if (signal.aborted) throw givenUp(url, signal);
-    const dialling = new Dialling(() => this.#attempt(from, to));
+    const dialling = new Dialling(() => this.#attempt({ from, to, purpose }));
     const timer = this.#timers.setTimer(timeoutMs, () =>
       dialling.fail(new Error(`connect to ${url} took longer than ${timeoutMs} ms`)),
     );
@@ -102,7 +108,7 @@ export class MemoryNetwork {
   }
 
   /** Undefined: no answer, for now. */
-  #attempt(from: string, to: string): Connection | undefined {
+  #attempt({ from, to, purpose }: Call): Connection | undefined {
     if (this.#cuts.has(pair(from, to))) throw new Error(`connect EHOSTUNREACH memory://${to}`);
     if (this.#isBlocked(from, to) || this.#isBlocked(to, from)) return undefined;
     const accepted = this.#listeners.get(to);
@@ -112,7 +118,7 @@ export class MemoryNetwork {
       isBlocked: (sender: string, receiver: string) => this.#isBlocked(sender, receiver),
       ended: (end: MemoryConnection) => void this.#links.delete(end),
     };
-    const [dialled, acceptedEnd] = MemoryConnection.pair({ from, to, ...shared });
+    const [dialled, acceptedEnd] = MemoryConnection.pair({ from, to, purpose, ...shared });
     this.#links.add(dialled).add(acceptedEnd);
     accepted(acceptedEnd);
     return dialled;

@@ -8,7 +8,7 @@
 import { limits } from '../../protocol/limits.js';
 import type { Timers } from '../environment.js';
 import { CLOSE_ANSWER_MS_MAX, cutReason, UNANSWERED } from './closing.js';
-import type { Closed, Connection, ConnectionHandlers } from './types.js';
+import type { Closed, Connection, ConnectionHandlers, Purpose } from './types.js';
 
 type Item =
   | { readonly kind: 'frame'; readonly bytes: Buffer }
@@ -26,6 +26,7 @@ const VANISHED: Closed = { code: 1006, reason: '' };
 export class MemoryConnection implements Connection {
   readonly remoteAddress: string;
   readonly dialled: boolean;
+  readonly purpose: Purpose;
   readonly #name: string;
   readonly #network: Network;
   #peer: MemoryConnection = this;
@@ -44,23 +45,31 @@ export class MemoryConnection implements Connection {
   #unanswered: unknown;
 
   /** The dialling end first. */
-  static pair(link: Network & { from: string; to: string }): [MemoryConnection, MemoryConnection] {
-    const dialled = new MemoryConnection(link, { name: link.from, remote: link.to, dialled: true });
+  static pair(
+    link: Network & { from: string; to: string; purpose: Purpose },
+  ): [MemoryConnection, MemoryConnection] {
+    const { from, to, purpose } = link;
+    const dialled = new MemoryConnection(link, { name: from, remote: to, dialled: true, purpose });
     const accepted = new MemoryConnection(link, {
-      name: link.to,
-      remote: link.from,
+      name: to,
+      remote: from,
       dialled: false,
+      purpose,
     });
     dialled.#peer = accepted;
     accepted.#peer = dialled;
     return [dialled, accepted];
   }
 
-  private constructor(network: Network, end: { name: string; remote: string; dialled: boolean }) {
+  private constructor(
+    network: Network,
+    end: { name: string; remote: string; dialled: boolean; purpose: Purpose },
+  ) {
     this.#network = network;
     this.#name = end.name;
     this.remoteAddress = end.remote;
     this.dialled = end.dialled;
+    this.purpose = end.purpose;
   }
 
   start(handlers: ConnectionHandlers): void {

@@ -19,10 +19,15 @@ export interface ConnectionHandlers {
   drained(): void;
 }
 
+/** A link between two nodes, or one operation and its answer. */
+export type Purpose = 'replication' | 'operation';
+
 export interface Connection {
   /** The address of the other end, canonical: IPv4-mapped IPv6 addresses as IPv4; for memory the peer's listening name. */
   readonly remoteAddress: string;
   readonly dialled: boolean;
+  /** What the side that dialled said it is for. */
+  readonly purpose: Purpose;
   /** Frames that arrive before `start` wait. Call exactly once. */
   start(handlers: ConnectionHandlers): void;
   /** Never blocks, never throws; ignored after close. */
@@ -59,6 +64,8 @@ export interface Transport {
       readonly signal: AbortSignal;
       readonly localAddress?: string;
       readonly timeoutMs: number;
+      /** Default: `replication`. */
+      readonly purpose?: Purpose;
     },
   ): Promise<Connection>;
 }

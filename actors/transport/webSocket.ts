@@ -12,11 +12,11 @@ import { SkeinError } from '../../protocol/errors.js';
 import { KIB } from '../../protocol/limits.js';
 import { systemEnvironment, type Timers } from '../environment.js';
 import { canonicalAddress, loopbackAddress } from './addresses.js';
-import type { Connection, ListeningSocket, Transport } from './types.js';
+import type { Connection, ListeningSocket, Purpose, Transport } from './types.js';
 import { WebSocketConnection, webSocketOptions } from './webSocketConnection.js';
-import { dialWebSocket, SUBPROTOCOL } from './webSocketDial.js';
+import { dialWebSocket, SUBPROTOCOLS } from './webSocketDial.js';
 
-export { SUBPROTOCOL };
+export { SUBPROTOCOLS };
 
 export interface WebSocketTransportOptions {
   readonly timers?: Timers;
@@ -48,6 +48,11 @@ export const webSocketTransport = (options: WebSocketTransportOptions = {}): Tra
 };
 
 type Settings = Required<WebSocketTransportOptions>;
+
+const KNOWN: readonly string[] = Object.values(SUBPROTOCOLS);
+const PURPOSES = new Map<string, Purpose>(
+  (Object.keys(SUBPROTOCOLS) as Purpose[]).map((purpose) => [SUBPROTOCOLS[purpose], purpose]),
+);
 
 const REQUEST_HEADERS_BYTES_MAX = 8 * KIB;
 
@@ -101,38 +106,43 @@ const answerRequests = (server: Server): void => {
       Connection: 'close',
       Upgrade: 'websocket',
     });
-    response.end(`This port speaks ${SUBPROTOCOL} over WebSocket and nothing else.\n`);
+    response.end(`This port speaks ${KNOWN.join(' and ')} over WebSocket and nothing else.\n`);
   });
 };
 
-type Opened = Pick<ConstructorParameters<typeof WebSocketConnection>[0], 'webSocket' | 'socket'>;
+type Opened = Omit<ConstructorParameters<typeof WebSocketConnection>[0], 'dialled' | 'timers'>;
 
 const acceptWebSockets = (server: Server, opened: (connection: Opened) => void): void => {
   const upgrades = new WebSocketServer({
     ...webSocketOptions,
     noServer: true,
     clientTracking: false,
-    handleProtocols: () => SUBPROTOCOL,
+    handleProtocols: (offered) => [...offered].find((name) => PURPOSES.has(name)) ?? false,
   });
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     const socket = request.socket;
-    if (!offersSubprotocol(request)) {
+    const purpose = purposeOf(request);
+    if (purpose === undefined) {
       refuseUpgrade(stream);
       return;
     }
     // An HTTP server leaves its sockets half open; a link whose other end has finished is over.
     socket.allowHalfOpen = false;
-    upgrades.handleUpgrade(request, stream, head, (webSocket) => opened({ webSocket, socket }));
+    upgrades.handleUpgrade(request, stream, head, (webSocket) =>
+      opened({ webSocket, socket, purpose }),
+    );
   });
 };
 
-const offersSubprotocol = (request: IncomingMessage): boolean =>
+/** Of the first subprotocol offered that is known here; undefined: none is. */
+const purposeOf = (request: IncomingMessage): Purpose | undefined =>
   (request.headers['sec-websocket-protocol'] ?? '')
     .split(',')
-    .some((offered) => offered.trim() === SUBPROTOCOL);
+    .map((offered) => PURPOSES.get(offered.trim()))
+    .find((purpose) => purpose !== undefined);
 
 const refuseUpgrade = (socket: Duplex): void => {
-  const text = `The WebSocket subprotocol ${SUBPROTOCOL} is required.\n`;
+  const text = `The WebSocket subprotocol ${KNOWN.join(' or ')} is required.\n`;
   socket.on('error', () => socket.destroy());
   socket.once('finish', () => socket.destroy());
   socket.end(

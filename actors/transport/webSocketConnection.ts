@@ -11,7 +11,7 @@ import { limits } from '../../protocol/limits.js';
 import type { Timers } from '../environment.js';
 import { canonicalAddress } from './addresses.js';
 import { CLOSE_ANSWER_MS_MAX, cutReason, UNANSWERED } from './closing.js';
-import type { Closed, Connection, ConnectionHandlers } from './types.js';
+import type { Closed, Connection, ConnectionHandlers, Purpose } from './types.js';
 
 /** Chunks smaller than this on average fill a message's share of buffered chunks before its bytes. */
 const CHUNK_BYTES_MIN = 64;
@@ -32,6 +32,7 @@ export const webSocketOptions = {
 export class WebSocketConnection implements Connection {
   readonly remoteAddress: string;
   readonly dialled: boolean;
+  readonly purpose: Purpose;
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
   readonly #timers: Timers;
@@ -47,11 +48,18 @@ export class WebSocketConnection implements Connection {
   #told = false;
 
   /** `webSocket` is open since this very tick, so that nothing has been read from it yet. */
-  constructor(parts: { webSocket: WebSocket; socket: Socket; dialled: boolean; timers: Timers }) {
+  constructor(parts: {
+    webSocket: WebSocket;
+    socket: Socket;
+    dialled: boolean;
+    purpose: Purpose;
+    timers: Timers;
+  }) {
     this.#webSocket = parts.webSocket;
     this.#socket = parts.socket;
     this.#timers = parts.timers;
     this.dialled = parts.dialled;
+    this.purpose = parts.purpose;
     this.remoteAddress = canonicalAddress(parts.socket.remoteAddress ?? '');
     this.#webSocket.pause();
     this.#listen();

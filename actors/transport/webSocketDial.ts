@@ -7,11 +7,14 @@ import { isIP, type Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { messageOf } from '../../protocol/errors.js';
 import type { Timers } from '../environment.js';
-import type { Connection, Transport } from './types.js';
+import type { Connection, Purpose, Transport } from './types.js';
 import { WebSocketConnection, webSocketOptions } from './webSocketConnection.js';
 
-/** Both ends must name it; a peer that does not is no Skein node of this protocol. */
-export const SUBPROTOCOL = 'skein.replication.v1';
+/** Both ends must name the same one; a peer that does not is no Skein node of this protocol. */
+export const SUBPROTOCOLS: Readonly<Record<Purpose, string>> = {
+  replication: 'skein.replication.v1',
+  operation: 'skein.operation.v1',
+};
 
 type DialOptions = Parameters<Transport['dial']>[1];
 
@@ -23,12 +26,13 @@ export const dialWebSocket = async (
 ): Promise<Connection> => {
   const target = dialledUrl(url);
   if (options.signal.aborted) throw givenUp(target, options.signal);
-  const webSocket = new WebSocket(target, [SUBPROTOCOL], {
+  const { purpose = 'replication' } = options;
+  const webSocket = new WebSocket(target, [SUBPROTOCOLS[purpose]], {
     ...webSocketOptions,
     followRedirects: false,
     ...local(options.localAddress),
   });
-  const attempt = new Attempt(webSocket);
+  const attempt = new Attempt(webSocket, purpose);
   const timer = timers.setTimer(options.timeoutMs, () =>
     attempt.fail(new Error(`connect to ${target.host} took longer than ${options.timeoutMs} ms`)),
   );
@@ -44,10 +48,12 @@ export const dialWebSocket = async (
 
 class Attempt {
   readonly #webSocket: WebSocket;
+  readonly #purpose: Purpose;
   #reject: (error: Error) => void = () => undefined;
 
-  constructor(webSocket: WebSocket) {
+  constructor(webSocket: WebSocket, purpose: Purpose) {
     this.#webSocket = webSocket;
+    this.#purpose = purpose;
   }
 
   /** The first outcome counts; the socket is let go whichever it is not. */
@@ -58,13 +64,14 @@ class Attempt {
 
   outcome(timers: Timers): Promise<Connection> {
     const webSocket = this.#webSocket;
+    const purpose = this.#purpose;
     let socket: Socket | undefined;
     return new Promise((resolve, reject) => {
       this.#reject = reject;
       webSocket.once('upgrade', (response) => (socket = response.socket));
       webSocket.once('open', () => {
         if (socket === undefined) throw new Error('ws opened a socket without an upgrade');
-        resolve(new WebSocketConnection({ webSocket, socket, dialled: true, timers }));
+        resolve(new WebSocketConnection({ webSocket, socket, dialled: true, purpose, timers }));
       });
       webSocket.on('unexpected-response', (_request, response: IncomingMessage) => {
         readAnswer(response, (answer) => this.fail(new Error(answer)));

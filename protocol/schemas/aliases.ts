@@ -11,15 +11,19 @@ export const operationAliases: ReadonlyMap<string, string> = new Map([
   ['drop_schema', 'drop_database'],
   ['describe_schema', 'describe_database'],
   ['search_by_hash', 'search_by_id'],
+  ['set_node', 'add_node'],
 ]);
 
-const FIELD_ALIASES: ReadonlyMap<string, string> = new Map([
-  ['database', 'schema'],
-  ['ids', 'hash_values'],
-  ['primary_key', 'hash_attribute'],
-  ['attribute', 'search_attribute'],
-  ['value', 'search_value'],
-  ['comparator', 'search_type'],
+/** Older spellings of a field, the first one that is given counts. */
+const FIELD_ALIASES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['database', ['schema']],
+  ['ids', ['hash_values']],
+  ['primary_key', ['hash_attribute']],
+  ['attribute', ['search_attribute']],
+  ['value', ['search_value']],
+  ['comparator', ['search_type']],
+  ['hostname', ['node_name', 'name']],
+  ['verify_tls', ['rejectUnauthorized']],
 ]);
 
 const CONDITION_FIELDS = ['attribute', 'comparator', 'value'];
@@ -78,11 +82,10 @@ export const foldAttributes = (attributes: unknown): unknown =>
       )
     : attributes;
 
-const spellingIn = (body: Fields, name: string): string | undefined => {
-  if (ownField(body, name) !== undefined) return name;
-  const alias = FIELD_ALIASES.get(name);
-  return alias !== undefined && ownField(body, alias) !== undefined ? alias : undefined;
-};
+const spellingIn = (body: Fields, name: string): string | undefined =>
+  [name, ...(FIELD_ALIASES.get(name) ?? [])].find(
+    (spelling) => ownField(body, spelling) !== undefined,
+  );
 
 const foldCondition = (item: unknown): unknown => {
   if (!isObject(item)) return item;

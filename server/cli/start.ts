@@ -3,7 +3,7 @@
  * Called by cli.ts. Owns the process: it ends it when the node has closed.
  */
 import type { NodeHandle } from '../../actors/node.js';
-import type { Config } from '../../config/types.js';
+import type { Config, ConfigSource } from '../../config/types.js';
 import { messageOf } from '../../protocol/errors.js';
 import { limits } from '../../protocol/limits.js';
 import type { OpenDoors } from '../doors.js';
@@ -20,7 +20,7 @@ export interface StartCommand {
 }
 
 /** How a settled configuration becomes a running node; another way in tests of the process around it. */
-export type LaunchNode = (config: Config) => Promise<NodeHandle>;
+export type LaunchNode = (config: Config, source: ConfigSource) => Promise<NodeHandle>;
 
 /** Resolves when the node has stopped. Rejects with INVALID_CONFIGURATION and the like when it cannot start. */
 export const runStart = async (
@@ -49,9 +49,10 @@ interface Running {
   readonly warnings: readonly string[];
 }
 
-const launchNode: LaunchNode = async (config) => {
+const launchNode: LaunchNode = async (config, configSource) => {
   const { startCore } = await import('../../actors/startNode.js');
   return startCore(config, {
+    configSource,
     passwordGenerated: (username, password) =>
       process.stdout.write(`first user ${username}, password ${password} (shown once)\n`),
     failed: endWithFailure,
@@ -66,12 +67,12 @@ const endWithFailure = (error: Error): void => {
 
 const open = async (command: StartCommand, launch: LaunchNode): Promise<Running> => {
   const { loadConfig } = await import('../../config/load.js');
-  const { config, warnings } = loadConfig({
+  const { config, source, warnings } = loadConfig({
     arguments: argumentsOf(command),
     environment: process.env,
     currentDirectory: process.cwd(),
   });
-  const [{ openDoors }, node] = await Promise.all([import('../doors.js'), launch(config)]);
+  const [{ openDoors }, node] = await Promise.all([import('../doors.js'), launch(config, source)]);
   try {
     return { node, doors: await openDoors(node), warnings };
   } catch (error) {

@@ -364,7 +364,15 @@ const ON_A_STREAM: readonly (readonly [string, SayOnStream])[] = [
     'a copy nobody asked for',
     (peer, stream) => {
       peer.send(
-        encodeControl({ kind: 'CopyBegin', stream, positions: [], owed: [], estimatedRows: 5 }),
+        encodeControl({
+          kind: 'CopyBegin',
+          stream,
+          positions: [],
+          owed: [],
+          estimatedRows: 5,
+          marks: [],
+          tables: [],
+        }),
       );
       peer.send(encodeControl({ kind: 'CopyEnd', stream, rows: 0 }));
     },
@@ -424,7 +432,7 @@ const pongOf = async (peer: RawPeer): Promise<'answered'> => {
 test.serial('databases with names that cannot be here are not made', async (t) => {
   const peer = await greeted();
   const names = ['', '.', '..', 'a/b', '__proto__', 'A'.repeat(200), '\u0000'].map(databaseName);
-  peer.send(encodeControl({ kind: 'Gossip', databases: names }));
+  peer.send(encodeControl({ kind: 'Gossip', databases: names, members: [] }));
   await waitUntil('all names to be refused', async () => {
     const log = await victim().log();
     return log.split('\n').filter((line) => line.includes('cannot create a database')).length >= 7;

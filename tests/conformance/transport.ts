@@ -3,7 +3,12 @@
  * tests. Run by transportWebSocket.test.ts and transportMemory.test.ts; a third transport adds its own.
  */
 import test, { type ExecutionContext } from 'ava';
-import type { Connection, ListeningSocket, Transport } from '../../actors/transport/types.js';
+import type {
+  Connection,
+  ListeningSocket,
+  Purpose,
+  Transport,
+} from '../../actors/transport/types.js';
 import type { ListenAddress } from '../../config/types.js';
 import { CLOSE_REASON_BYTES_MAX, limits, MIB } from '../../protocol/limits.js';
 import { eventually, record, type Recorder } from '../support/recorder.js';
@@ -29,7 +34,7 @@ export interface Link {
 
 interface Links {
   /** One more link, all on the same listener. */
-  link(): Promise<Link>;
+  link(purpose?: Purpose): Promise<Link>;
   stopListening(): Promise<void>;
   terminateAll(): void;
 }
@@ -350,6 +355,24 @@ const dialScenes = (scene: RegisterScene): void => {
     t.true(dialler.dialled);
     t.false(acceptor.dialled);
   });
+
+  scene('both ends know what the dialling side said it is for', async (t, links) => {
+    const unsaid = await links.link();
+    t.deepEqual([unsaid.dialler.purpose, unsaid.acceptor.purpose], ['replication', 'replication']);
+    for (const purpose of ['replication', 'operation'] as const) {
+      const { dialler, acceptor } = await links.link(purpose);
+      t.deepEqual([dialler.purpose, acceptor.purpose], [purpose, purpose]);
+    }
+  });
+
+  scene('a connection for an operation carries frames as a link does', async (t, links) => {
+    const { dialler, acceptor } = await links.link('operation');
+    const [atDialler, atAcceptor] = [record(dialler), record(acceptor)];
+    dialler.send(numbered(1));
+    acceptor.send(numbered(2));
+    await eventually('both', () => atDialler.frames.length + atAcceptor.frames.length === 2);
+    t.deepEqual([numbersOf(atAcceptor), numbersOf(atDialler)], [[1], [2]]);
+  });
 };
 
 const leftoverScenes = (scene: RegisterScene): void => {
@@ -378,12 +401,12 @@ const linksOn = (stage: TransportStage): Links => {
   const waiting: ((connection: Connection) => void)[] = [];
   let listening: ListeningSocket | undefined;
   return {
-    link: async () => {
+    link: async (purpose) => {
       listening ??= await stage.transport.listen(stage.listenAddress, (end) =>
         waiting.shift()?.(end),
       );
       const accepting = new Promise<Connection>((resolve) => void waiting.push(resolve));
-      const dialler = await dial(stage, stage.url(listening.address));
+      const dialler = await dial(stage, stage.url(listening.address), purpose);
       const acceptor = await accepting;
       ends.push(dialler, acceptor);
       return { dialler, acceptor };
@@ -393,8 +416,12 @@ const linksOn = (stage: TransportStage): Links => {
   };
 };
 
-const dial = (stage: TransportStage, url: string): Promise<Connection> =>
-  stage.transport.dial(url, { signal: new AbortController().signal, timeoutMs: DIAL_MS_MAX });
+const dial = (stage: TransportStage, url: string, purpose?: Purpose): Promise<Connection> =>
+  stage.transport.dial(url, {
+    signal: new AbortController().signal,
+    timeoutMs: DIAL_MS_MAX,
+    ...(purpose !== undefined && { purpose }),
+  });
 
 /** Once from the dialling to the accepting end and once back, on a link of its own each. */
 const eachWay = async (

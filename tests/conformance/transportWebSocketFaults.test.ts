@@ -7,7 +7,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import type { Connection } from '../../actors/transport/types.js';
 import {
-  SUBPROTOCOL,
+  SUBPROTOCOLS,
   webSocketTransport,
   type WebSocketTransportOptions,
 } from '../../actors/transport/webSocket.js';
@@ -111,7 +111,7 @@ test('an HTTP request that is no upgrade is answered 426 with a short text', asy
     t.is(response.status, 426);
     t.is(
       await response.text(),
-      `This port speaks ${SUBPROTOCOL} over WebSocket and nothing else.\n`,
+      `This port speaks ${replication} and ${operation} over WebSocket and nothing else.\n`,
     );
   }
 });
@@ -123,24 +123,37 @@ test('a client without the subprotocol is refused with 400', async (t) => {
   }
   const { socket, answer } = await openSocket(node);
   socket.write(upgradeRequest());
-  t.regex(await answer, /^HTTP\/1\.1 400 [^]*subprotocol skein\.replication\.v1 is required/);
+  t.regex(
+    await answer,
+    /^HTTP\/1\.1 400 [^]*subprotocol skein\.replication\.v1 or skein\.operation\.v1 is required/,
+  );
   t.is(node.connections.length, 0);
 });
 
-test('the subprotocol is found among others, and compression is never agreed on', async (t) => {
-  const node = await openNode(t);
-  const { socket, answer } = await openSocket(node);
-  const offers = [
-    `Sec-WebSocket-Protocol: other, ${SUBPROTOCOL}`,
-    'Sec-WebSocket-Extensions: permessage-deflate',
-  ];
-  socket.write(upgradeRequest(offers));
-  await eventually('accepted', () => node.connections.length === 1);
-  socket.end();
-  const response = await answer;
-  t.regex(response, /^HTTP\/1\.1 101 [^]*Sec-WebSocket-Protocol: skein\.replication\.v1\r\n/);
-  t.notRegex(response, /Extensions/);
-});
+const { replication, operation } = SUBPROTOCOLS;
+
+for (const [offered, chosen, purpose] of [
+  [`other, ${replication}`, replication, 'replication'],
+  [`other, ${operation}`, operation, 'operation'],
+  [`${operation}, ${replication}`, operation, 'operation'],
+  [`${replication}, ${operation}`, replication, 'replication'],
+] as const)
+  test(`of the subprotocols ${offered} the first known one is taken, and compression is never agreed on`, async (t) => {
+    const node = await openNode(t);
+    const { socket, answer } = await openSocket(node);
+    const offers = [
+      `Sec-WebSocket-Protocol: ${offered}`,
+      'Sec-WebSocket-Extensions: permessage-deflate',
+    ];
+    socket.write(upgradeRequest(offers));
+    await eventually('accepted', () => node.connections.length === 1);
+    t.is(node.connections[0]?.purpose, purpose);
+    socket.end();
+    const response = await answer;
+    t.regex(response, /^HTTP\/1\.1 101 /);
+    t.true(response.includes(`Sec-WebSocket-Protocol: ${chosen}\r\n`), response);
+    t.notRegex(response, /Extensions/);
+  });
 
 test('a server without the subprotocol is not dialled', async (t) => {
   const server = createHttpServer().on('upgrade', (_request, socket) => {
@@ -355,7 +368,7 @@ test('resets at 200 random moments, seen from the accepting end, leave nothing b
   const seed = Date.now() % 1_000_000;
   t.log(`seed ${seed}`);
   const random = generator(seed);
-  const request = upgradeRequest([`Sec-WebSocket-Protocol: ${SUBPROTOCOL}`]);
+  const request = upgradeRequest([`Sec-WebSocket-Protocol: ${replication}`]);
   const frame = Buffer.concat([
     Buffer.from([0x82, 0xfe, 0x08, 0x00, 0, 0, 0, 0]),
     Buffer.alloc(2048),

@@ -34,13 +34,15 @@ const frameOf = (command: Command): ControlFrame => {
     case 'Hello':
     case 'Welcome':
       return { kind, ...greets };
+    case 'Operation':
+      return { kind, id: 1, operation: {} };
     case 'Ping':
     case 'Pong':
       return { kind, id: numberIn(command, 'id') };
     case 'Bye':
       return { kind, code: 'STOPPING', reason: command.options.get('reason') ?? '' };
     case 'Gossip':
-      return { kind, databases: [] };
+      return { kind, databases: [], members: [] };
     default:
       return unknown(command);
   }
@@ -67,6 +69,7 @@ const EVENTS: Record<string, (command: Command) => SessionEvent> = {
   receive: (command) => ({ type: 'frame', frame: frameOf(command), clock: CLOCK }),
   heard: () => ({ type: 'heard' }),
   tick: () => ({ type: 'ticked' }),
+  probe: () => ({ type: 'probed' }),
   malformed: ({ words }) => ({ type: 'malformed', reason: words.join(' ') }),
   gone: () => ({ type: 'socketClosed' }),
 };

@@ -5,7 +5,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +21,17 @@ export interface ClusterOptions {
   readonly config?: ConfigInput;
   /** Nodes that are configured, and known to the others, but not started. */
   readonly asleep?: readonly number[];
+  /** Without routes: each node knows nobody. */
+  readonly apart?: boolean;
+  /** Last number of the first node's address. */
+  readonly firstAddress?: number;
+}
+
+/** What is different in a node's next life. `config` is laid over what it had, section by section. */
+export interface NodeChange {
+  readonly name?: string;
+  readonly replicationPort?: number;
+  readonly config?: ConfigInput;
 }
 
 export interface Ports {
@@ -35,14 +46,15 @@ export interface Ended {
   readonly afterMs: number;
 }
 
-const ADMIN = { username: 'admin', password: 'a password for tests' };
+export const ADMIN = { username: 'admin', password: 'a password for tests' };
 const READY_MS_MAX = 30_000;
 const STOP_MS_MAX = 15_000;
 
-/** Resolves when every node is ready and connected with every other that was started. */
+/** Resolves when every node is ready and, unless they are apart, connected with every other that was started. */
 export const startCluster = async (options: ClusterOptions): Promise<Cluster> => {
   const directory = await mkdtemp(join(tmpdir(), 'skein-cluster-'));
-  const names = Array.from({ length: options.nodes }, (_, index) => `127.0.0.${index + 2}`);
+  const first = options.firstAddress ?? 2;
+  const names = Array.from({ length: options.nodes }, (_, index) => `127.0.0.${index + first}`);
   const ports = await freePorts(names);
   const nodes = names.map(
     (name) =>
@@ -50,14 +62,20 @@ export const startCluster = async (options: ClusterOptions): Promise<Cluster> =>
         name,
         ports,
         directory,
-        config: configOf({ name, names, ports, directory, more: options.config ?? {} }),
+        config: configOf({
+          name,
+          routes: options.apart ? [] : names.filter((other) => other !== name),
+          ports,
+          directory,
+          more: options.config ?? {},
+        }),
       }),
   );
   const cluster = new Cluster(nodes, directory);
   try {
     const awake = nodes.filter((_, index) => !options.asleep?.includes(index));
     await Promise.all(awake.map((node) => node.start()));
-    await cluster.connected();
+    if (!options.apart) await cluster.connected();
     return cluster;
   } catch (error) {
     await cluster.close();
@@ -89,6 +107,14 @@ export class Cluster {
     return node;
   }
 
+  /** These nodes alone, for what is asked of a part. Closed with the whole. */
+  only(...indexes: readonly number[]): Cluster {
+    return new Cluster(
+      indexes.map((index) => this.node(index)),
+      this.#directory,
+    );
+  }
+
   /** Resolves when every running node is ready and connected with every other. */
   async connected(msMax = READY_MS_MAX): Promise<void> {
     await waitUntil(
@@ -111,28 +137,78 @@ export class Cluster {
 
 /** One node, in one life after the other. */
 export class ClusterNode {
-  readonly name: string;
-  readonly ports: Ports;
-  readonly client: OperationsClient;
   readonly configFile: string;
   readonly rootPath: string;
-  readonly #config: ConfigInput;
+  #name: string;
+  #ports: Ports;
+  #client: OperationsClient;
+  #config: ConfigInput;
+  /** What the node itself writes into its file stays until it is configured anew. */
+  #isWritten = false;
   #child: ChildProcess | null = null;
   #serving: ChildProcess | null = null;
   #ended: Promise<Ended> = Promise.resolve({ code: null, signal: null, afterMs: 0 });
 
   constructor(parts: { name: string; ports: Ports; directory: string; config: ConfigInput }) {
-    this.name = parts.name;
-    this.ports = parts.ports;
+    this.#name = parts.name;
+    this.#ports = parts.ports;
     this.rootPath = join(parts.directory, parts.name);
     this.configFile = join(parts.directory, `${parts.name}.yaml`);
     this.#config = parts.config;
-    this.client = new OperationsClient({
-      host: parts.name,
-      port: parts.ports.operationsApi,
-      debugPort: parts.ports.debug,
-      ...ADMIN,
-    });
+    this.#client = clientOf(parts);
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  get ports(): Ports {
+    return this.#ports;
+  }
+
+  get client(): OperationsClient {
+    return this.#client;
+  }
+
+  /** The text of its configuration file, as it will be written or as it stands. */
+  configText(): Promise<string> {
+    return this.#isWritten
+      ? readFile(this.configFile, 'utf8')
+      : Promise.resolve(stringify(this.#config));
+  }
+
+  /** For its next life; a node that runs is not touched. The data directory stays. */
+  configure({ name, replicationPort, config = {} }: NodeChange): void {
+    if (this.#child) throw new Error(`${this.name} is running`);
+    this.#name = name ?? this.#name;
+    this.#ports = { ...this.#ports, replication: replicationPort ?? this.#ports.replication };
+    const before = this.#config;
+    this.#config = {
+      ...before,
+      ...config,
+      replication: {
+        ...before.replication,
+        hostname: this.#name,
+        port: this.#ports.replication,
+        ...config.replication,
+      },
+    };
+    this.#isWritten = false;
+    this.#client.disconnect();
+    this.#client = clientOf({ name: this.#name, ports: this.#ports });
+  }
+
+  /** The configuration file as an operator wrote it. */
+  async writeConfig(text: string): Promise<void> {
+    await writeFile(this.configFile, text);
+    this.#isWritten = true;
+  }
+
+  /** Its data directory becomes a copy of another's. Neither runs. */
+  async copyDataFrom(other: ClusterNode): Promise<void> {
+    if (this.#child || other.isRunning) throw new Error('A copy of a running node is none');
+    await this.wipe();
+    await cp(other.rootPath, this.rootPath, { recursive: true });
   }
 
   get isRunning(): boolean {
@@ -149,8 +225,9 @@ export class ClusterNode {
     return pid;
   }
 
+  /** Where others dial it. */
   get replicationUrl(): string {
-    return `ws://${this.name}:${this.ports.replication}`;
+    return this.#config.replication?.url ?? `ws://${this.name}:${this.ports.replication}`;
   }
 
   /** Resolves when the process that runs now has ended. */
@@ -168,7 +245,7 @@ export class ClusterNode {
   async launch(): Promise<void> {
     if (this.#child) throw new Error(`${this.name} is running already`);
     await mkdir(this.rootPath, { recursive: true });
-    await writeFile(this.configFile, stringify(this.#config));
+    if (!this.#isWritten) await this.writeConfig(stringify(this.#config));
     const log = openSync(this.#logFile, 'a');
     const startedAt = performance.now();
     const child = spawn(
@@ -250,15 +327,22 @@ export class ClusterNode {
   }
 }
 
+const clientOf = ({ name, ports }: { name: string; ports: Ports }): OperationsClient =>
+  new OperationsClient({
+    host: name,
+    port: ports.operationsApi,
+    debugPort: ports.debug,
+    ...ADMIN,
+  });
+
 const configOf = (place: {
   name: string;
-  names: readonly string[];
+  routes: readonly string[];
   ports: Ports;
   directory: string;
   more: ConfigInput;
 }): ConfigInput => {
-  const { name, names, ports, directory, more } = place;
-  const others = names.filter((other) => other !== name);
+  const { name, routes, ports, directory, more } = place;
   return {
     ...more,
     rootPath: join(directory, name),
@@ -266,7 +350,7 @@ const configOf = (place: {
       hostname: name,
       port: ports.replication,
       securePort: null,
-      routes: others.map((other) => `ws://${other}:${ports.replication}`),
+      routes: routes.map((other) => `ws://${other}:${ports.replication}`),
       ...more.replication,
     },
     operationsApi: { network: { port: ports.operationsApi } },
@@ -285,6 +369,10 @@ const environmentOf = (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
 
 /** Below the range from which the system takes ports for outgoing connections, so that a restarted node finds its own. */
 const PORTS = { first: 10_000, count: 20_000 };
+
+/** One port more that is free there. */
+export const freePort = async (host: string): Promise<number> =>
+  (await freePorts([host])).replication;
 
 /** Three ports that are free on all of these addresses; other processes look from another place on. */
 const freePorts = async (hosts: readonly string[]): Promise<Ports> => {

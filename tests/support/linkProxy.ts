@@ -23,6 +23,8 @@ export interface LinkProxy {
   links(): number;
   /** Resets every link and every new one. */
   cut(): void;
+  /** The same for links dialled from these addresses alone; for no others than these from now on. */
+  cutFrom(hosts: readonly string[]): void;
   /** Lets nothing pass; nobody is told. New links are accepted and hear nothing. */
   hang(): void;
   /** Lets nothing pass in that direction. */
@@ -51,10 +53,12 @@ class Proxy implements LinkProxy {
   readonly bytes = { toTarget: 0, fromTarget: 0 };
   readonly #target: Address;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  /** With the address that dialled. */
+  readonly #sockets = new Map<Socket, string>();
   readonly #pumps = new Set<Pump>();
   #port = 0;
   #isCut = false;
+  #cutHosts: readonly string[] = [];
   #held: readonly Direction[] = [];
   #bytesPerSecond = Infinity;
   #bytesToReset = Infinity;
@@ -87,6 +91,11 @@ class Proxy implements LinkProxy {
     this.#resetAll();
   }
 
+  cutFrom(hosts: readonly string[]): void {
+    this.#cutHosts = hosts;
+    for (const [socket, dialler] of this.#sockets) if (hosts.includes(dialler)) reset(socket);
+  }
+
   hang(): void {
     this.#held = ['toTarget', 'fromTarget'];
   }
@@ -105,6 +114,7 @@ class Proxy implements LinkProxy {
 
   restore(): void {
     this.#isCut = false;
+    this.#cutHosts = [];
     this.#held = [];
     this.#bytesPerSecond = Infinity;
     this.#bytesToReset = Infinity;
@@ -112,25 +122,26 @@ class Proxy implements LinkProxy {
   }
 
   close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 
   #join(near: Socket): void {
-    this.#keep(near);
-    if (this.#isCut) {
+    const dialler = near.remoteAddress ?? '';
+    this.#keep(near, dialler);
+    if (this.#isCut || this.#cutHosts.includes(dialler)) {
       reset(near);
       return;
     }
     const local = near.remoteAddress === undefined ? {} : { localAddress: near.remoteAddress };
     const far = connect({ ...this.#target, ...local, allowHalfOpen: true, noDelay: true });
-    this.#keep(far);
+    this.#keep(far, dialler);
     this.#pump({ from: near, to: far, direction: 'toTarget' });
     this.#pump({ from: far, to: near, direction: 'fromTarget' });
   }
 
-  #keep(socket: Socket): void {
-    this.#sockets.add(socket);
+  #keep(socket: Socket, dialler: string): void {
+    this.#sockets.set(socket, dialler);
     // What an error means for the other side is the pump's affair; here it only must not be uncaught.
     socket.on('error', () => this.#sockets.delete(socket));
     socket.once('close', () => this.#sockets.delete(socket));
@@ -163,6 +174,6 @@ class Proxy implements LinkProxy {
   }
 
   #resetAll(): void {
-    for (const socket of this.#sockets) reset(socket);
+    for (const socket of this.#sockets.keys()) reset(socket);
   }
 }

@@ -7,6 +7,7 @@ import type {
   Closed,
   Connection,
   ConnectionHandlers,
+  Purpose,
   Transport,
 } from '../../actors/transport/types.js';
 import { limits } from '../../protocol/limits.js';
@@ -141,13 +142,15 @@ export class SimulatedNetwork {
         const listener = this.#listeners.get(to);
         if (options.signal.aborted || !this.isReachable(from.name, to) || !listener)
           return reject(new Error(`connect ECONNREFUSED ${url}`));
-        resolve(this.#connect(from, to, listener));
+        resolve(
+          this.#connect({ ...from, purpose: options.purpose ?? 'replication' }, to, listener),
+        );
       });
     });
   }
 
   #connect(
-    from: { name: string; process: SimulatedProcess },
+    from: { name: string; process: SimulatedProcess; purpose: Purpose },
     to: string,
     listener: { process: SimulatedProcess; accept: (c: Connection) => void },
   ): End {
@@ -157,6 +160,7 @@ export class SimulatedNetwork {
       process: listener.process,
       remote: from.name,
       dialled: false,
+      purpose: from.purpose,
     });
     dialled.join(accepted);
     this.#ends.add(dialled).add(accepted);
@@ -171,6 +175,7 @@ class End implements Connection {
   readonly process: SimulatedProcess;
   readonly remoteAddress: string;
   readonly dialled: boolean;
+  readonly purpose: Purpose;
   readonly #network: SimulatedNetwork;
   peer: End = this;
   #handlers: ConnectionHandlers | null = null;
@@ -183,13 +188,20 @@ class End implements Connection {
 
   constructor(
     network: SimulatedNetwork,
-    end: { name: string; process: SimulatedProcess; remote: string; dialled: boolean },
+    end: {
+      name: string;
+      process: SimulatedProcess;
+      remote: string;
+      dialled: boolean;
+      purpose: Purpose;
+    },
   ) {
     this.#network = network;
     this.owner = end.name;
     this.process = end.process;
     this.remoteAddress = end.remote;
     this.dialled = end.dialled;
+    this.purpose = end.purpose;
   }
 
   join(peer: End): void {

@@ -103,9 +103,9 @@ export class SimulatedNode {
     const peers = kernel.spawn(
       peersSpec({ resources, cluster, databases: () => new Map([[DATABASE, router]]) }),
     );
-    kernel.spawn(listenerSpec({ resources, peers }));
+    kernel.spawn(listenerSpec({ resources, peers, cluster }));
     for (const name of this.neighbours)
-      peers.send({ type: 'peer.open', name: nodeName(name), url: `memory://${name}` });
+      peers.send({ type: 'peer.open', name: nodeName(name), urls: [`memory://${name}`] });
     this.router = router;
   }
 

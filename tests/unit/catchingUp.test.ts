@@ -57,7 +57,13 @@ interface Stage {
 const stageOf = async (own = ME): Promise<Stage> => {
   const store = await memoryStore({ node: own, builtIn: [definition('dogs')] });
   const notes = { due: 0 };
-  const load = (): Promise<CatchingUp> => CatchingUp.load(store, own, () => void notes.due++);
+  const load = (): Promise<CatchingUp> =>
+    CatchingUp.load(
+      store,
+      own,
+      () => void notes.due++,
+      () => 0,
+    );
   return { store, notes, catchingUp: await load(), again: load };
 };
 

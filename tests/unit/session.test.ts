@@ -1,17 +1,22 @@
 /** Which of two links goes on, and how long until the next attempt. Transcripts: tests/scenario/session.txt. */
 import test from 'ava';
 import { nodeName } from '../../protocol/ids.js';
-import { keepsNewer, reconnectDelayMs, type OpenLink } from '../../protocol/session.js';
+import { admission, keepsNewer, reconnectDelayMs, type OpenLink } from '../../protocol/session.js';
 
 const a = nodeName('a');
 const b = nodeName('b');
 
 /** Which of two links `own` keeps; each link is named by who dialled it, the later opened one comes second. */
-const kept = (own: 'a' | 'b', dialledBy: readonly ['a' | 'b', 'a' | 'b']): number => {
-  const [older, newer] = dialledBy.map((by, opened) => ({ dialled: by === own, opened })) as [
-    OpenLink,
-    OpenLink,
-  ];
+const kept = (
+  own: 'a' | 'b',
+  dialledBy: readonly ['a' | 'b', 'a' | 'b'],
+  processes: readonly [string, string] = ['p', 'p'],
+): number => {
+  const [older, newer] = dialledBy.map((by, opened) => ({
+    dialled: by === own,
+    opened,
+    process: processes[opened],
+  })) as [OpenLink, OpenLink];
   const peer = own === 'a' ? b : a;
   return keepsNewer({ own: nodeName(own), peer, older, newer }) ? 1 : 0;
 };
@@ -32,6 +37,24 @@ test('links dialled by both sides are decided alike when the ends saw them open 
   t.is(atA, 'a');
   t.is(atB, 'a');
 });
+
+for (const first of ['a', 'b'] as const)
+  for (const second of ['a', 'b'] as const)
+    test(`of two processes the one admitted later stays, dialled by ${first} and then by ${second}`, (t) => {
+      t.is(kept('a', [first, second], ['p', 'q']), 1);
+      t.is(kept('b', [first, second], ['p', 'q']), 1);
+    });
+
+for (const [openProcess, newProcess, heard, expected] of [
+  ['p', 'p', null, 'admit'],
+  ['p', 'p', true, 'admit'],
+  ['p', 'q', null, 'probe'],
+  ['p', 'q', true, 'refuse'],
+  ['p', 'q', false, 'admit'],
+] as const)
+  test(`beside a link of process ${openProcess}, heard: ${heard}, one of process ${newProcess}: ${expected}`, (t) => {
+    t.is(admission({ openProcess, newProcess, heard }), expected);
+  });
 
 for (const [attempt, random, expected] of [
   [1, 0, 250],

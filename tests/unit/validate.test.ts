@@ -419,6 +419,14 @@ const everyName: Record<OperationName, true> = {
   search_by_hash: true,
   search_by_value: true,
   search_by_conditions: true,
+  add_node: true,
+  set_node: true,
+  update_node: true,
+  remove_node: true,
+  configure_cluster: true,
+  cluster_set_routes: true,
+  cluster_delete_routes: true,
+  cluster_get_routes: true,
   cluster_status: true,
   system_information: true,
   user_info: true,
@@ -429,7 +437,8 @@ test('every operation and every older name is known, and no other', (t) => {
   for (const operation of operationNames) {
     const body = { operation, database: 'd', table: 't', attribute: 'a', value: 1, ids: [] };
     const rest = { records: [], primary_key: 'id', conditions: [{ attribute: 'a', value: 1 }] };
-    t.notThrows(() => validateOperation({ ...body, ...rest }), operation);
+    const nodes = { hostname: 'b', connections: [], routes: ['b'] };
+    t.notThrows(() => validateOperation({ ...body, ...rest, ...nodes }), operation);
   }
 });
 

@@ -1,0 +1,225 @@
+/**
+ * The parts of cluster_status: one object per database and per connection, with the documented names where they are
+ * documented and this product's additions beside them. Called by status.ts; only says what it was told.
+ */
+import { readCopyPace } from '../../protocol/copyPace.js';
+import type { RecordObject } from '../../protocol/operations.js';
+import {
+  entriesBehindAll,
+  readStanding,
+  STALL_MS,
+  type StandingReading,
+  type State,
+} from '../../protocol/standing.js';
+import type { DatabaseStatus, PeerStatus, StreamStatus } from '../messages.js';
+
+/** A member as its row has it, without secrets. */
+export interface MemberShape {
+  readonly name: string;
+  readonly shown: Readonly<Record<string, unknown>>;
+  readonly isLeader: boolean;
+}
+
+export const databaseShape = (status: DatabaseStatus): RecordObject => ({
+  database: status.database,
+  ready: status.ready,
+  origin: status.origin,
+  positions: Object.fromEntries(status.positions.map(({ origin, sequence }) => [origin, sequence])),
+  entriesBehind: entriesBehindAll(
+    [...status.peers, ...status.parted].map(({ receiving }) => receiving),
+  ),
+  ...copyShape(status),
+});
+
+const copyShape = ({ copy, copyPace, nowMs }: DatabaseStatus): RecordObject => {
+  if (!copy) return {};
+  const pace = copyPace ? readCopyPace(copyPace, nowMs) : { percent: 0 };
+  return {
+    copy: {
+      from: copy.from,
+      rows_done: copy.rowsDone,
+      rows_estimated: copy.rowsEstimated,
+      percent: pace.percent,
+      ...(pace.rowsPerSecond !== undefined && { rows_per_second: pace.rowsPerSecond }),
+      ...(pace.remainingMs !== undefined && { remaining_ms: pace.remainingMs }),
+    },
+  };
+};
+
+/** `silentMsMax`: how long a link with a peer that is there may be silent. */
+export const connectionShape = (
+  peer: PeerStatus,
+  seen: {
+    readonly databases: readonly DatabaseStatus[];
+    readonly member: MemberShape | undefined;
+    readonly silentMsMax: number;
+  },
+): RecordObject => ({
+  replicates: true,
+  ...(seen.member && memberFields(seen.member)),
+  name: peer.name,
+  url: peer.url,
+  connected: peer.connected,
+  phase: peer.phase,
+  ...(peer.reason !== undefined && { reason: peer.reason }),
+  ...(!peer.connected && { attempt: peer.attempt }),
+  ...(peer.nextTryMs !== undefined && { nextTry: peer.nextTryMs }),
+  database_sockets: peer.databases.map((stream) =>
+    socketShape({
+      peer,
+      stream,
+      database: seen.databases.find((status) => status.database === stream.database),
+      silentMsMax: seen.silentMsMax,
+    }),
+  ),
+});
+
+/** A member this node has no link with and tries none. */
+export const memberShape = (member: MemberShape): RecordObject => ({
+  replicates: true,
+  ...memberFields(member),
+  name: member.name,
+  connected: false,
+  database_sockets: [],
+});
+
+const memberFields = ({ shown, isLeader }: MemberShape): RecordObject => ({
+  ...Object.fromEntries(
+    Object.entries(shown).filter(([name, value]) => value != null && !HIDDEN.has(name)),
+  ),
+  ...(isLeader && { isLeader }),
+});
+
+/** Secrets, and what the documented answer leaves out. */
+const HIDDEN = new Set(['authorization', 'ca', 'node_name', '__createdtime__', '__updatedtime__']);
+
+interface Place {
+  readonly peer: PeerStatus;
+  readonly stream: StreamStatus;
+  readonly database: DatabaseStatus | undefined;
+  readonly silentMsMax: number;
+}
+
+const socketShape = (place: Place): RecordObject => {
+  const { peer, stream, database } = place;
+  const standing = database?.peers.find((known) => known.peer === peer.name);
+  const receiving = readReceiving(place);
+  const sending = readSending(place);
+  return {
+    database: stream.database,
+    connected: peer.connected && standing !== undefined && stream.isServed,
+    ...(peer.rttMs !== undefined && { latency: peer.rttMs, rttMs: peer.rttMs }),
+    thread_id: `peer:${peer.name}`,
+    nodes: standing?.sources ?? [],
+    ...documentedTimes(stream),
+    ...(stream.sending && { backPressurePercent: stream.sending.backPressurePercent }),
+    ...(peer.lastHeardMs !== undefined && { lastLiveness: peer.lastHeardMs }),
+    ...(peer.lastError && {
+      lastConnectionError: {
+        code: peer.lastError.code,
+        time: peer.lastError.timeMs,
+        reason: peer.lastError.reason,
+      },
+    }),
+    ...stateShape(peer, [receiving, sending]),
+    ...('entriesBehind' in receiving && {
+      entriesBehind: receiving.entriesBehind,
+      lagMs: receiving.lagMs,
+    }),
+    ...(stream.sending && { entriesUnsent: stream.sending.entriesUnsent }),
+    receiving,
+    sending,
+  };
+};
+
+const documentedTimes = ({ sending, receiving }: StreamStatus): RecordObject => ({
+  ...(sending?.sendingMs != null && { sendingMessage: utc(sending.sendingMs) }),
+  ...(sending?.copying && { sendingMessage: 'Copying' }),
+  ...(sending?.confirmedMs != null && { lastCommitConfirmed: utc(sending.confirmedMs) }),
+  ...(receiving?.lastReceivedRemoteMs != null && {
+    lastReceivedRemoteTime: utc(receiving.lastReceivedRemoteMs),
+    lastReceivedVersion: receiving.lastReceivedRemoteMs,
+  }),
+  ...(receiving?.lastReceivedLocalMs != null && {
+    lastReceivedLocalTime: utc(receiving.lastReceivedLocalMs),
+  }),
+  ...(receiving && { lastReceivedStatus: receiving.receiving ? 'Receiving' : 'Waiting' }),
+});
+
+/** Numbers are absent where nothing is known. */
+type Reading = StandingReading | Pick<StandingReading, 'state' | 'reason'>;
+
+const readReceiving = ({ peer, stream, database, silentMsMax }: Place): Reading => {
+  const { receiving } = stream;
+  const isPeer = ({ peer: name }: { peer: string }): boolean => name === peer.name;
+  const known = database?.peers.find(isPeer) ?? database?.parted.find(isPeer);
+  if (!known) return notYetReceiving(peer, receiving);
+  return readStanding(known.receiving, {
+    nowMs: known.nowMs,
+    isLinked: peer.connected,
+    silentMs: silence(peer, known.nowMs),
+    silentMsMax,
+    copyMovedMs: receiving?.copyMovedMs ?? null,
+    partMovedMs: receiving?.partMovedMs ?? null,
+  });
+};
+
+const notYetReceiving = (peer: PeerStatus, receiving: StreamStatus['receiving']): Reading => {
+  if (!peer.connected) return { state: 'DISCONNECTED' };
+  if (!receiving) return { state: 'STALLED', reason: 'the peer does not give this database' };
+  return isYoung(receiving)
+    ? OPENING
+    : { state: 'STALLED', reason: 'the peer does not answer the subscription' };
+};
+
+/** Both directions begin with the link. */
+const isYoung = (receiving: StreamStatus['receiving']): boolean =>
+  receiving !== null && receiving.nowMs - receiving.startedMs < STALL_MS;
+
+const OPENING: Reading = { state: 'CATCHING_UP', reason: 'the stream is being opened' };
+const UNSUBSCRIBED: Reading = { state: 'STALLED', reason: 'the peer has not subscribed' };
+
+const readSending = ({ peer, stream, database, silentMsMax }: Place): Reading => {
+  const { sending } = stream;
+  if (!peer.connected && !sending) return { state: 'DISCONNECTED' };
+  if (!stream.isServed) return isYoung(stream.receiving) ? OPENING : UNSUBSCRIBED;
+  if (!sending) return { state: 'CATCHING_UP', reason: 'busy sending' };
+  const isCopying = database?.peers.find((known) => known.peer === peer.name)?.whole === false;
+  return readStanding(sending.sending, {
+    nowMs: sending.nowMs,
+    isLinked: peer.connected,
+    silentMs: silence(peer, sending.nowMs),
+    silentMsMax,
+    // It may be copying from another, which does not show here.
+    copyMovedMs: sending.copyMovedMs ?? (isCopying ? sending.nowMs : null),
+    partMovedMs: null,
+  });
+};
+
+const silence = ({ lastHeardMs }: PeerStatus, nowMs: number): number =>
+  lastHeardMs === undefined ? 0 : Math.max(0, nowMs - lastHeardMs);
+
+const WORST_FIRST: readonly State[] = [
+  'DISCONNECTED',
+  'STALLED',
+  'FALLING_BEHIND',
+  'CATCHING_UP',
+  'HEALTHY',
+];
+
+/** The worse of both directions, and why. */
+const stateShape = (peer: PeerStatus, readings: readonly Reading[]): RecordObject => {
+  const [worst] = [...readings].sort(
+    (a, b) => WORST_FIRST.indexOf(a.state) - WORST_FIRST.indexOf(b.state),
+  );
+  if (worst?.state !== 'DISCONNECTED')
+    return { state: worst?.state, ...(worst?.reason !== undefined && { reason: worst.reason }) };
+  return {
+    state: worst.state,
+    reason: peer.reason ?? 'not connected',
+    ...(peer.nextTryMs !== undefined && { nextTry: peer.nextTryMs }),
+    attempt: peer.attempt,
+  };
+};
+
+const utc = (ms: number): string => new Date(ms).toUTCString();

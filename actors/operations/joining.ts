@@ -1,0 +1,106 @@
+/**
+ * What two nodes say to each other when one adds or removes the other: the shapes of `add_node_back` and
+ * `remove_node_back` and of their answers, checked on arrival. Used by members.ts and peerOperations.ts.
+ */
+import type { Config } from '../../config/types.js';
+import { SkeinError } from '../../protocol/errors.js';
+import { limits } from '../../protocol/limits.js';
+import { compileSchema } from '../../protocol/validate.js';
+import { listens } from '../listener.js';
+import { PeerRefused } from '../peerOperation.js';
+
+export interface AddNodeBack {
+  readonly operation: 'add_node_back';
+  /** The sender's name. */
+  readonly hostname: string;
+  /** Who the sender believes to be talking to. */
+  readonly target_hostname?: string;
+  /** Where the sender can be dialled; null: nowhere. */
+  readonly url: string | null;
+  /** Proposed for both ends; the greater of both proposals counts. */
+  readonly generations: Readonly<Record<string, number>>;
+  readonly replicates?: boolean;
+  readonly shard?: number;
+  /** Only with `retain_authorization`. */
+  readonly authorization?: string;
+}
+
+export interface RemoveNodeBack {
+  readonly operation: 'remove_node_back';
+  readonly name: string;
+  readonly generation: number;
+}
+
+export interface JoinAnswer {
+  readonly nodeName: string;
+  readonly generations: Readonly<Record<string, number>>;
+  readonly shard?: number;
+}
+
+const text = { type: 'string', minLength: 1, maxLength: limits.nameCharactersMax * 2 } as const;
+const generation = { type: 'integer', minimum: 1, maximum: 2 ** 31 } as const;
+const generations = { type: 'object', maxProperties: 2, additionalProperties: generation } as const;
+const shard = { type: 'integer', minimum: 0, maximum: 65_535 } as const;
+
+const schemas = {
+  add_node_back: {
+    type: 'object',
+    required: ['hostname', 'url', 'generations'],
+    properties: {
+      hostname: text,
+      target_hostname: text,
+      url: { type: ['string', 'null'], maxLength: 2_000 },
+      generations,
+      replicates: { type: 'boolean' },
+      shard,
+      authorization: { type: 'string', maxLength: 10_000 },
+    },
+  },
+  remove_node_back: {
+    type: 'object',
+    required: ['name', 'generation'],
+    properties: { name: text, generation },
+  },
+} as const;
+
+const checks = new Map(
+  Object.entries(schemas).map(([name, schema]) => [name, compileSchema(schema)]),
+);
+
+const answerProblems = compileSchema({
+  type: 'object',
+  required: ['nodeName', 'generations'],
+  properties: { nodeName: text, generations, shard },
+});
+
+/** INVALID_REQUEST for anything but the operations of this file. */
+export const readPeerOperation = (
+  body: Readonly<Record<string, unknown>>,
+): AddNodeBack | RemoveNodeBack => {
+  const name = String(body['operation']);
+  const problemsOf = checks.get(name);
+  if (!problemsOf)
+    throw new SkeinError('INVALID_REQUEST', `Operation '${name.slice(0, 100)}' not found`);
+  const problems = problemsOf(body);
+  if (problems.length > 0) throw new SkeinError('INVALID_REQUEST', problems.join('. '));
+  return body as unknown as AddNodeBack | RemoveNodeBack;
+};
+
+/** Throws PeerRefused when the other end is somebody else or says nonsense. */
+export const readJoinAnswer = (
+  answer: Readonly<Record<string, unknown>>,
+  expected: string,
+): JoinAnswer => {
+  const problems = answerProblems(answer);
+  if (problems.length > 0) throw new PeerRefused('MALFORMED', `its answer: ${problems.join('. ')}`);
+  const { nodeName } = answer;
+  if (nodeName !== expected)
+    throw new PeerRefused(
+      'INVALID_REQUEST',
+      `Node name mismatch: expected ${expected}, this is ${String(nodeName)}`,
+    );
+  return answer as unknown as JoinAnswer;
+};
+
+/** Where others dial this node; null when it does not listen. */
+export const ownUrl = (config: Config): string | null => (listens(config) ? config.node.url : null);

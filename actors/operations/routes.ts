@@ -1,0 +1,67 @@
+/**
+ * cluster_set_routes, cluster_get_routes and cluster_delete_routes: the configuration file is rewritten in place, and the
+ * node follows at once.
+ */
+import { routeDefaultsOf, routesOf } from '../../config/routes.js';
+import {
+  deleteRoutes as withoutRoutes,
+  setRoutes as withRoutes,
+  type RouteEntry,
+} from '../../config/routesDocument.js';
+import { rewriteRoutes, routesFileOf } from '../../config/routesFile.js';
+import { invalidRequest } from '../../protocol/errors.js';
+import type { RecordObject } from '../../protocol/operations.js';
+import type { OperationContext } from './context.js';
+
+export const setRoutes = (
+  context: OperationContext,
+  entries: readonly RouteEntry[],
+): RecordObject => {
+  const file = routesFileOf(context.configSource, 'cluster_set_routes');
+  const defaults = routeDefaultsOf(context.config.replication);
+  refuseTls(context, entries);
+  refusePortless(context);
+  const { routes, set, skipped } = rewriteRoutes(file, (text) =>
+    withRoutes(text, entries, defaults),
+  );
+  context.routesChanged(routesOf(routes, context.config));
+  return { message: 'cluster routes successfully set', set, skipped };
+};
+
+export const deleteRoutes = (
+  context: OperationContext,
+  entries: readonly RouteEntry[],
+): RecordObject => {
+  const file = routesFileOf(context.configSource, 'cluster_delete_routes');
+  const defaults = routeDefaultsOf(context.config.replication);
+  const { routes, deleted, skipped } = rewriteRoutes(file, (text) =>
+    withoutRoutes(text, entries, defaults),
+  );
+  context.routesChanged(routesOf(routes, context.config));
+  return { message: 'cluster routes successfully deleted', deleted, skipped };
+};
+
+/** As they stand in the file, or as they were read where they come from elsewhere. */
+export const getRoutes = ({ config, configSource }: OperationContext): readonly unknown[] => {
+  const { file, routesFrom } = configSource;
+  if (file === undefined || routesFrom !== undefined)
+    return config.replication.routes.map(({ name, url }) => ({ hostname: name, url }));
+  const defaults = routeDefaultsOf(config.replication);
+  return rewriteRoutes(file, (text) => withoutRoutes(text, [], defaults)).routes;
+};
+
+/** The node would not start with such a route. */
+const refuseTls = ({ config }: OperationContext, entries: readonly RouteEntry[]): void => {
+  const route = routesOf(entries, config).find(({ url }) => url.startsWith('wss:'));
+  if (route !== undefined)
+    throw invalidRequest(
+      `TLS replication is not available yet, give the route to '${route.name}' a ws:// URL`,
+    );
+};
+
+/** With routes in its file a node listens for replication, by default over TLS, which is not available. */
+const refusePortless = ({ config }: OperationContext): void => {
+  const { insecure, secure } = config.replication;
+  if (insecure === undefined && secure === undefined)
+    throw invalidRequest('cluster_set_routes needs replication.port to be configured');
+};

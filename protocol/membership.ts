@@ -1,0 +1,382 @@
+/**
+ * Who is a member of the cluster: joins what the node table says, what peers tell directly, and the configured routes,
+ * into the peers to have a link with. Driven by the membership actor. Pure and total; writes nothing itself.
+ *
+ * A member's life has a generation. remove_node ends it for good; only an add_node that a member handles opens the next.
+ * Lives only grow (a higher generation wins, within one the end wins), so no order of news brings back what was removed.
+ *
+ *   alone ──routes or add_node──> member ──remove_node──> removed ──add_node──> member
+ *   mismatch: the table names members, but not this node
+ *
+ * Invariants: a peer is open only while this node is a member and the peer's life has not ended; a row of the node
+ * table alone makes nobody a member; a row that cannot be read takes nothing away.
+ */
+import { nodeName, type NodeName } from './ids.js';
+import { limits } from './limits.js';
+import { isCanonicalNodeName } from './nodeNames.js';
+
+/** What is known of one node's membership, as told to peers. */
+export interface MemberFact {
+  readonly name: NodeName;
+  /** From 1; add_node opens the next after one has ended. */
+  readonly generation: number;
+  /** Removed: nothing written by or about this generation brings it back. */
+  readonly ended: boolean;
+  /** Where others dial it; null when not known. */
+  readonly url: string | null;
+}
+
+export interface Life {
+  readonly generation: number;
+  readonly ended: boolean;
+}
+
+/** A sound row of `hdb_nodes`. */
+export interface NodeRow {
+  readonly name: NodeName;
+  readonly url: string | null;
+  /** False: registered, but takes no part. */
+  readonly replicates: boolean;
+  /** All that the row says, for status; without secrets. */
+  readonly shown: Readonly<Record<string, unknown>>;
+  readonly authorization: string | null;
+}
+
+export interface MemberRoute {
+  readonly name: NodeName;
+  readonly url: string;
+}
+
+export interface MembershipOptions {
+  readonly own: NodeName;
+  /** Empty: others cannot dial it. */
+  readonly ownUrl: string;
+  /** Whether `system` is replicated: only then are members told of and learnt from peers. */
+  readonly gossips: boolean;
+}
+
+export type Standing = 'unknown' | 'alone' | 'member' | 'removed' | 'mismatch';
+
+export interface MembershipState {
+  readonly options: MembershipOptions;
+  readonly standing: Standing;
+  readonly lives: ReadonlyMap<NodeName, Life>;
+  readonly rows: ReadonlyMap<NodeName, NodeRow>;
+  readonly routes: readonly MemberRoute[];
+  /** URLs told by peers, for members whose row is not here yet. */
+  readonly heardUrls: ReadonlyMap<NodeName, string>;
+  /** Peers asked for, with the URLs they were asked for with. */
+  readonly open: ReadonlyMap<NodeName, readonly string[]>;
+  /** Rows that cannot be read, by the name they stand under. */
+  readonly damaged: ReadonlyMap<string, string>;
+}
+
+/** Both tables as they are stored now. */
+export interface MembershipTables {
+  readonly nodes: readonly Readonly<Record<string, unknown>>[];
+  readonly generations: readonly Readonly<Record<string, unknown>>[];
+  /** The URL this node last wrote into its own row. */
+  readonly announcedUrl: string | null;
+}
+
+export type MembershipEvent =
+  | { readonly type: 'tablesRead'; readonly tables: MembershipTables }
+  | { readonly type: 'routesChanged'; readonly routes: readonly MemberRoute[] }
+  | { readonly type: 'heard'; readonly members: readonly MemberFact[] }
+  /** The actor above the links began anew and knows of none. */
+  | { readonly type: 'peersRestarted' };
+
+export type MembershipEffect =
+  | { readonly type: 'openPeer'; readonly name: NodeName; readonly urls: readonly string[] }
+  | { readonly type: 'closePeer'; readonly name: NodeName; readonly reason: string }
+  | { readonly type: 'tellPeers'; readonly members: readonly MemberFact[] }
+  /** Write this node's own row, and that its life goes on. */
+  | { readonly type: 'writeOwn'; readonly generation: number; readonly url: string }
+  /** A peer says that this node was removed: keep it. */
+  | { readonly type: 'recordEnd'; readonly name: NodeName; readonly generation: number }
+  /** A row that names no member any more. */
+  | { readonly type: 'deleteRow'; readonly name: NodeName }
+  | { readonly type: 'reportMismatch' };
+
+export const startMembership = (
+  options: MembershipOptions,
+  routes: readonly MemberRoute[],
+): MembershipState => ({
+  options,
+  standing: 'unknown',
+  lives: new Map(),
+  rows: new Map(),
+  routes,
+  heardUrls: new Map(),
+  open: new Map(),
+  damaged: new Map(),
+});
+
+export const stepMembership = (
+  state: MembershipState,
+  event: MembershipEvent,
+): [MembershipState, MembershipEffect[]] => {
+  switch (event.type) {
+    case 'tablesRead':
+      return onTables(state, event.tables);
+    case 'routesChanged':
+      return settle({ ...state, routes: event.routes }, state);
+    case 'heard':
+      return onHeard(state, event.members);
+    case 'peersRestarted':
+      return settle({ ...state, open: new Map() }, state, true);
+    default:
+      return event satisfies never;
+  }
+};
+
+/** The generation under which a node is, or would be, added. */
+export const nextGeneration = (facts: readonly MemberFact[], name: NodeName): number => {
+  const life = facts.find((fact) => fact.name === name);
+  if (life === undefined) return 1;
+  return life.ended ? life.generation + 1 : life.generation;
+};
+
+/** Everything known, ended lives too, sorted by name. */
+export const factsOf = (state: MembershipState): MemberFact[] =>
+  [...state.lives]
+    .map(([name, life]) => ({ name, ...life, url: urlOf(state, name) }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+
+/** Whether add_node, a route or the table lets that node in. */
+export const isAdmitted = (state: MembershipState, name: NodeName): boolean =>
+  wantedPeers(state).has(name);
+
+/** A node that remove_node can name: it has a life that goes on, a row, or a route. */
+export const isKnown = (state: MembershipState, name: NodeName): boolean => {
+  const life = state.lives.get(name);
+  if (life?.ended === true) return false;
+  return life !== undefined || state.rows.has(name) || isRouted(state, name);
+};
+
+/** The greater of two lives. */
+export const joinLives = (a: Life | undefined, b: Life): Life => {
+  if (a === undefined || b.generation > a.generation) return b;
+  if (b.generation < a.generation) return a;
+  return a.ended ? a : b;
+};
+
+/** Key of a row of `hdb_node_generations`. */
+export const lifeKey = (name: NodeName, generation: number): string => `${name}#${generation}`;
+
+// ---- events
+
+const onTables = (
+  state: MembershipState,
+  tables: MembershipTables,
+): [MembershipState, MembershipEffect[]] => {
+  const lives = new Map(state.lives);
+  for (const row of tables.generations) {
+    const life = readLife(row);
+    if (life) takeLife(lives, life);
+  }
+  const { rows, damaged } = readRows(tables.nodes, state.rows);
+  const [read, own] = withOwnRow({ ...state, lives, rows, damaged }, tables.announcedUrl);
+  const [next, effects] = settle(read, state);
+  const isNews = next.standing === 'mismatch' && state.standing !== 'mismatch';
+  const report: MembershipEffect[] = isNews ? [{ type: 'reportMismatch' }] : [];
+  return [next, [...own, ...strayRows(next), ...effects, ...report]];
+};
+
+/**
+ * A node that has routes registers itself; a member says when its URL is another than it last wrote. It counts as a
+ * member from then on: the effect is carried out before any peer is opened.
+ */
+const withOwnRow = (
+  read: MembershipState,
+  announcedUrl: string | null,
+): [MembershipState, MembershipEffect[]] => {
+  const { own, ownUrl } = read.options;
+  const standing = standingOf(read);
+  const registers = standing === 'alone' && read.routes.length > 0;
+  const isMissing = !read.rows.has(own) && !read.damaged.has(own);
+  const differs = standing === 'member' && (isMissing || announcedUrl !== ownUrl);
+  if (!registers && !differs) return [{ ...read, standing }, []];
+  const generation = read.lives.get(own)?.generation ?? 1;
+  const lives = new Map(read.lives).set(own, { generation, ended: false });
+  return [{ ...read, lives, standing: 'member' }, [{ type: 'writeOwn', generation, url: ownUrl }]];
+};
+
+const onHeard = (
+  state: MembershipState,
+  members: readonly MemberFact[],
+): [MembershipState, MembershipEffect[]] => {
+  const { own, gossips } = state.options;
+  if (!gossips) return [state, []];
+  const lives = new Map(state.lives);
+  const heardUrls = new Map(state.heardUrls);
+  for (const fact of members) {
+    if (!isSoundFact(fact)) continue;
+    // Of its own life a node believes only that it has ended.
+    if (fact.name === own && !endsOwn(state, fact)) continue;
+    takeLife(lives, fact);
+    if (fact.url !== null && lives.has(fact.name)) heardUrls.set(fact.name, fact.url);
+  }
+  const heard = { ...state, lives, heardUrls };
+  const standing = state.standing === 'unknown' ? 'unknown' : standingOf(heard);
+  const [next, effects] = settle({ ...heard, standing }, state);
+  const life = lives.get(own);
+  if (life?.ended && state.lives.get(own)?.ended === false)
+    effects.unshift({ type: 'recordEnd', name: own, generation: life.generation });
+  return [next, effects];
+};
+
+const endsOwn = (state: MembershipState, fact: MemberFact): boolean => {
+  const life = state.lives.get(state.options.own);
+  return life !== undefined && fact.ended && fact.generation >= life.generation;
+};
+
+/** What changed for the links, and what there is to tell. */
+const settle = (
+  state: MembershipState,
+  before: MembershipState,
+  tellAnyway = false,
+): [MembershipState, MembershipEffect[]] => {
+  const wanted = wantedPeers(state);
+  const effects: MembershipEffect[] = [];
+  for (const name of state.open.keys())
+    if (!wanted.has(name))
+      effects.push({ type: 'closePeer', name, reason: whyClosed(state, name) });
+  for (const [name, urls] of wanted) {
+    const asked = state.open.get(name);
+    if (asked === undefined || asked.join(' ') !== urls.join(' '))
+      effects.push({ type: 'openPeer', name, urls });
+  }
+  if (state.options.gossips) {
+    const members = factsOf(state);
+    if (tellAnyway || JSON.stringify(members) !== JSON.stringify(factsOf(before)))
+      // First: a peer that is opened greets with it.
+      effects.unshift({ type: 'tellPeers', members });
+  }
+  return [{ ...state, open: wanted }, effects];
+};
+
+const wantedPeers = (state: MembershipState): Map<NodeName, readonly string[]> => {
+  const wanted = new Map<NodeName, readonly string[]>();
+  if (state.standing !== 'member' && state.standing !== 'alone') return wanted;
+  if (state.rows.get(state.options.own)?.replicates === false) return wanted;
+  const names = new Set([...state.lives.keys(), ...state.routes.map(({ name }) => name)]);
+  for (const name of names) {
+    if (name === state.options.own || state.lives.get(name)?.ended) continue;
+    if (state.rows.get(name)?.replicates === false) continue;
+    wanted.set(name, urlsOf(state, name));
+  }
+  return wanted;
+};
+
+/** The operator's route first, then where the node says it is. */
+const urlsOf = (state: MembershipState, name: NodeName): string[] => {
+  const route = state.routes.find((known) => known.name === name)?.url;
+  const told = state.rows.get(name)?.url ?? state.heardUrls.get(name);
+  return [...new Set([route, told].filter((url) => url != null))];
+};
+
+const urlOf = (state: MembershipState, name: NodeName): string | null =>
+  state.rows.get(name)?.url ?? state.heardUrls.get(name) ?? null;
+
+const isRouted = (state: MembershipState, name: NodeName): boolean =>
+  state.routes.some((route) => route.name === name);
+
+const whyClosed = (state: MembershipState, name: NodeName): string => {
+  if (state.standing === 'removed') return 'this node was removed from the cluster';
+  if (state.standing === 'mismatch') return 'this node is not among the registered nodes';
+  if (state.lives.get(name)?.ended) return `${name} was removed from the cluster`;
+  return `${name} is no member any more`;
+};
+
+const standingOf = (state: MembershipState): Standing => {
+  const life = state.lives.get(state.options.own);
+  if (life !== undefined) return life.ended ? 'removed' : 'member';
+  return state.lives.size > 0 || state.rows.size > 0 ? 'mismatch' : 'alone';
+};
+
+// ---- rows of nobody
+
+const strayRows = (state: MembershipState): MembershipEffect[] =>
+  [...state.rows.keys()]
+    .filter((name) => state.lives.get(name)?.ended)
+    .map((name) => ({ type: 'deleteRow', name }));
+
+// ---- reading what is stored or told
+
+const takeLife = (lives: Map<NodeName, Life>, told: Life & { readonly name: NodeName }): void => {
+  const held = lives.get(told.name);
+  if (held === undefined && lives.size >= limits.membersMax) return;
+  lives.set(told.name, joinLives(held, { generation: told.generation, ended: told.ended }));
+};
+
+const isSoundFact = ({ name, generation }: MemberFact): boolean =>
+  isCanonicalNodeName(name) && isGeneration(generation);
+
+const isGeneration = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= GENERATION_MAX;
+
+/** Nobody is added that often; a greater number is nonsense. */
+const GENERATION_MAX = 2 ** 31;
+
+const readLife = (
+  row: Readonly<Record<string, unknown>>,
+): (Life & { name: NodeName }) | undefined => {
+  const { name, generation, ended } = row;
+  if (typeof name !== 'string' || !isCanonicalNodeName(name) || !isGeneration(generation))
+    return undefined;
+  return { name: nodeName(name), generation, ended: ended === true };
+};
+
+const readRows = (
+  stored: readonly Readonly<Record<string, unknown>>[],
+  before: ReadonlyMap<NodeName, NodeRow>,
+): { rows: Map<NodeName, NodeRow>; damaged: Map<string, string> } => {
+  const rows = new Map<NodeName, NodeRow>();
+  const damaged = new Map<string, string>();
+  for (const row of stored) {
+    const read = readRow(row);
+    if ('row' in read) {
+      rows.set(read.row.name, read.row);
+      continue;
+    }
+    damaged.set(read.under, read.problem);
+    // What it said when it could last be read goes on.
+    const held = before.get(nodeName(read.under));
+    if (held) rows.set(held.name, held);
+  }
+  return { rows, damaged };
+};
+
+const readRow = (
+  row: Readonly<Record<string, unknown>>,
+): { row: NodeRow } | { under: string; problem: string } => {
+  const { name, url, replicates } = row;
+  const under = typeof name === 'string' ? name : String(name);
+  if (typeof name !== 'string' || !isCanonicalNodeName(name))
+    return { under, problem: `'${under}' is no node name` };
+  if (url !== undefined && url !== null && typeof url !== 'string')
+    return { under, problem: "'url' is no text" };
+  if (!isReplicates(replicates))
+    return { under, problem: "'replicates' is neither true nor false" };
+  return {
+    row: {
+      name: nodeName(name),
+      url: typeof url === 'string' && url !== '' ? url : null,
+      replicates: replicates !== false,
+      shown: withoutSecrets(row),
+      authorization: typeof row['authorization'] === 'string' ? row['authorization'] : null,
+    },
+  };
+};
+
+const isReplicates = (value: unknown): boolean =>
+  value === undefined || value === null || typeof value === 'boolean';
+
+const withoutSecrets = ({
+  authorization: _authorization,
+  ca: _ca,
+  __createdtime__: _created,
+  __updatedtime__: _updated,
+  ...shown
+}: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> => shown;
