@@ -30,7 +30,7 @@ import type {
   RouterMessage,
 } from './messages.js';
 import type { NodeResources } from './resources.js';
-import { SYSTEM } from './systemDatabase.js';
+import { GENERATIONS, NODES, SYSTEM } from './systemDatabase.js';
 
 export interface MembershipParts {
   readonly resources: NodeResources;
@@ -295,22 +295,43 @@ class Membership implements Actor<MembershipMessage> {
   }
 
   async #read(): Promise<MembershipTables> {
-    const [nodes, generations, notes] = await Promise.all([
-      this.#search('hdb_nodes'),
-      this.#search('hdb_node_generations'),
-      this.#context.ask<(RecordObject | undefined)[], RouterMessage>(
-        this.#parts.system,
-        (replyTo) => ({
-          type: 'records.get',
-          table: 'hdb_info',
-          keys: [ANNOUNCED_URL, LEADER],
-          replyTo,
-        }),
-      ),
+    const [generations, notes] = await Promise.all([
+      this.#search(GENERATIONS),
+      this.#get('hdb_info', [ANNOUNCED_URL, LEADER]),
     ]);
     const [announced, leader] = notes.map((note) => note?.['value']);
     this.#leader = typeof leader === 'string' ? (leader as NodeName) : null;
+    const nodes = await this.#readNodes(generations);
     return { nodes, generations, announcedUrl: typeof announced === 'string' ? announced : null };
+  }
+
+  /** One row that cannot be read must not hide the others: then they are read one by one. */
+  async #readNodes(generations: readonly RecordObject[]): Promise<RecordObject[]> {
+    try {
+      return await this.#search(NODES);
+    } catch (error) {
+      if (!(error instanceof SkeinError) || !UNREADABLE.has(error.code)) throw error;
+      const own: string = this.#state.options.own;
+      const names = new Set([own, ...generations.map(({ name }) => String(name))]);
+      const rows = await Promise.all([...names].map((name) => this.#readNode(name)));
+      return rows.filter((row) => row !== undefined);
+    }
+  }
+
+  async #readNode(name: string): Promise<RecordObject | undefined> {
+    try {
+      const [row] = await this.#get(NODES, [name]);
+      return row;
+    } catch (error) {
+      return { name, replicates: `unreadable: ${messageOf(error)}` };
+    }
+  }
+
+  #get(table: string, keys: readonly string[]): Promise<(RecordObject | undefined)[]> {
+    return this.#context.ask<(RecordObject | undefined)[], RouterMessage>(
+      this.#parts.system,
+      (replyTo) => ({ type: 'records.get', table, keys, replyTo }),
+    );
   }
 
   #search(table: string): Promise<RecordObject[]> {
@@ -332,25 +353,27 @@ class Membership implements Actor<MembershipMessage> {
   }
 }
 
+const UNREADABLE: ReadonlySet<string> = new Set(['DAMAGED', 'MALFORMED']);
+
 /** Keys of `hdb_info`, which stays on this node. */
 const ANNOUNCED_URL = 'announced url';
 const LEADER = 'leader';
 
 /** Only ever patched, and never with `ended: false`: whatever comes first, an end stays. */
 const lifeWrite = (name: NodeName, { generation, ended }: Life): LocalWrite => ({
-  table: 'hdb_node_generations',
+  table: GENERATIONS,
   type: 'upsert',
   records: [{ id: lifeKey(name, generation), name, generation, ...(ended && { ended }) }],
 });
 
 const rowWrite = (record: RecordObject): LocalWrite => ({
-  table: 'hdb_nodes',
+  table: NODES,
   type: 'upsert',
   records: [record],
 });
 
 const rowDelete = (name: NodeName): LocalWrite => ({
-  table: 'hdb_nodes',
+  table: NODES,
   type: 'delete',
   keys: [name],
 });

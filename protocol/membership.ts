@@ -22,7 +22,7 @@ export interface MemberFact {
   readonly generation: number;
   /** Removed: nothing written by or about this generation brings it back. */
   readonly ended: boolean;
-  /** Where others dial it; null when not known. */
+  /** Where others dial it, as a row says that whoever tells this has; null when it has none, or the life has ended. */
   readonly url: string | null;
 }
 
@@ -61,6 +61,8 @@ export interface MembershipState {
   readonly options: MembershipOptions;
   readonly standing: Standing;
   readonly lives: ReadonlyMap<NodeName, Life>;
+  /** Keys of the ended lives of which the table says so, or was asked to. */
+  readonly recorded: ReadonlySet<string>;
   readonly rows: ReadonlyMap<NodeName, NodeRow>;
   readonly routes: readonly MemberRoute[];
   /** URLs told by peers, for members whose row is not here yet. */
@@ -92,7 +94,7 @@ export type MembershipEffect =
   | { readonly type: 'tellPeers'; readonly members: readonly MemberFact[] }
   /** Write this node's own row, and that its life goes on. */
   | { readonly type: 'writeOwn'; readonly generation: number; readonly url: string }
-  /** A peer says that this node was removed: keep it. */
+  /** A peer says that a node was removed: keep it. */
   | { readonly type: 'recordEnd'; readonly name: NodeName; readonly generation: number }
   /** A row that names no member any more. */
   | { readonly type: 'deleteRow'; readonly name: NodeName }
@@ -105,6 +107,7 @@ export const startMembership = (
   options,
   standing: 'unknown',
   lives: new Map(),
+  recorded: new Set(),
   rows: new Map(),
   routes,
   heardUrls: new Map(),
@@ -120,7 +123,7 @@ export const stepMembership = (
     case 'tablesRead':
       return onTables(state, event.tables);
     case 'routesChanged':
-      return settle({ ...state, routes: event.routes }, state);
+      return onRoutes(state, event.routes);
     case 'heard':
       return onHeard(state, event.members);
     case 'peersRestarted':
@@ -137,10 +140,10 @@ export const nextGeneration = (facts: readonly MemberFact[], name: NodeName): nu
   return life.ended ? life.generation + 1 : life.generation;
 };
 
-/** Everything known, ended lives too, sorted by name. */
+/** Everything known, sorted by name. URLs only heard are not passed on: two of one node would go round for ever. */
 export const factsOf = (state: MembershipState): MemberFact[] =>
   [...state.lives]
-    .map(([name, life]) => ({ name, ...life, url: urlOf(state, name) }))
+    .map(([name, life]) => ({ name, ...life, url: life.ended ? null : rowUrl(state, name) }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 
 /** Whether add_node, a route or the table lets that node in. */
@@ -171,16 +174,18 @@ const onTables = (
   tables: MembershipTables,
 ): [MembershipState, MembershipEffect[]] => {
   const lives = new Map(state.lives);
+  const recorded = new Set(state.recorded);
   for (const row of tables.generations) {
     const life = readLife(row);
-    if (life) takeLife(lives, life);
+    if (!life) continue;
+    takeLife(lives, life);
+    if (life.ended) recorded.add(lifeKey(life.name, life.generation));
   }
   const { rows, damaged } = readRows(tables.nodes, state.rows);
-  const [read, own] = withOwnRow({ ...state, lives, rows, damaged }, tables.announcedUrl);
+  const tablesRead = { ...state, lives, recorded, rows, damaged };
+  const [read, own] = withOwnRow(tablesRead, tables.announcedUrl);
   const [next, effects] = settle(read, state);
-  const isNews = next.standing === 'mismatch' && state.standing !== 'mismatch';
-  const report: MembershipEffect[] = isNews ? [{ type: 'reportMismatch' }] : [];
-  return [next, [...own, ...strayRows(next), ...effects, ...report]];
+  return [next, [...own, ...strayRows(next), ...effects]];
 };
 
 /**
@@ -202,6 +207,18 @@ const withOwnRow = (
   return [{ ...read, lives, standing: 'member' }, [{ type: 'writeOwn', generation, url: ownUrl }]];
 };
 
+/** A node that was alone registers itself with its first route, as at a start. */
+const onRoutes = (
+  state: MembershipState,
+  routes: readonly MemberRoute[],
+): [MembershipState, MembershipEffect[]] => {
+  const routed = { ...state, routes };
+  if (state.standing !== 'alone') return settle(routed, state);
+  const [registered, own] = withOwnRow(routed, state.options.ownUrl);
+  const [next, effects] = settle(registered, state);
+  return [next, [...own, ...effects]];
+};
+
 const onHeard = (
   state: MembershipState,
   members: readonly MemberFact[],
@@ -219,11 +236,7 @@ const onHeard = (
   }
   const heard = { ...state, lives, heardUrls };
   const standing = state.standing === 'unknown' ? 'unknown' : standingOf(heard);
-  const [next, effects] = settle({ ...heard, standing }, state);
-  const life = lives.get(own);
-  if (life?.ended && state.lives.get(own)?.ended === false)
-    effects.unshift({ type: 'recordEnd', name: own, generation: life.generation });
-  return [next, effects];
+  return settle({ ...heard, standing }, state);
 };
 
 const endsOwn = (state: MembershipState, fact: MemberFact): boolean => {
@@ -253,8 +266,22 @@ const settle = (
       // First: a peer that is opened greets with it.
       effects.unshift({ type: 'tellPeers', members });
   }
-  return [{ ...state, open: wanted }, effects];
+  if (state.standing === 'mismatch' && before.standing !== 'mismatch')
+    effects.push({ type: 'reportMismatch' });
+  const recorded = new Set(state.recorded);
+  for (const [name, { generation, ended }] of state.lives)
+    if (ended) recorded.add(lifeKey(name, generation));
+  return [{ ...state, recorded, open: wanted }, [...endsToRecord(state), ...effects]];
 };
+
+/**
+ * Ends that only peers have told. The table brings them too, unless who told of them is removed, or removes this node,
+ * before that: with the next restart they would be forgotten, and what was removed would be a member again.
+ */
+const endsToRecord = (state: MembershipState): MembershipEffect[] =>
+  [...state.lives]
+    .filter(([name, life]) => life.ended && !state.recorded.has(lifeKey(name, life.generation)))
+    .map(([name, { generation }]) => ({ type: 'recordEnd', name, generation }));
 
 const wantedPeers = (state: MembershipState): Map<NodeName, readonly string[]> => {
   const wanted = new Map<NodeName, readonly string[]>();
@@ -272,12 +299,12 @@ const wantedPeers = (state: MembershipState): Map<NodeName, readonly string[]> =
 /** The operator's route first, then where the node says it is. */
 const urlsOf = (state: MembershipState, name: NodeName): string[] => {
   const route = state.routes.find((known) => known.name === name)?.url;
-  const told = state.rows.get(name)?.url ?? state.heardUrls.get(name);
+  const told = rowUrl(state, name) ?? state.heardUrls.get(name);
   return [...new Set([route, told].filter((url) => url != null))];
 };
 
-const urlOf = (state: MembershipState, name: NodeName): string | null =>
-  state.rows.get(name)?.url ?? state.heardUrls.get(name) ?? null;
+const rowUrl = (state: MembershipState, name: NodeName): string | null =>
+  state.rows.get(name)?.url ?? null;
 
 const isRouted = (state: MembershipState, name: NodeName): boolean =>
   state.routes.some((route) => route.name === name);

@@ -7,6 +7,7 @@ import { SkeinError } from '../../protocol/errors.js';
 import { limits } from '../../protocol/limits.js';
 import { compileSchema } from '../../protocol/validate.js';
 import { listens } from '../listener.js';
+import type { MembershipView } from '../messages.js';
 import { PeerRefused } from '../peerOperation.js';
 
 export interface AddNodeBack {
@@ -19,6 +20,8 @@ export interface AddNodeBack {
   readonly url: string | null;
   /** Proposed for both ends; the greater of both proposals counts. */
   readonly generations: Readonly<Record<string, number>>;
+  /** Whether the sender takes part in a cluster, be it one of its own; absent: it does. */
+  readonly member?: boolean;
   readonly replicates?: boolean;
   readonly shard?: number;
   /** Only with `retain_authorization`. */
@@ -51,6 +54,7 @@ const schemas = {
       target_hostname: text,
       url: { type: ['string', 'null'], maxLength: 2_000 },
       generations,
+      member: { type: 'boolean' },
       replicates: { type: 'boolean' },
       shard,
       authorization: { type: 'string', maxLength: 10_000 },
@@ -101,6 +105,10 @@ export const readJoinAnswer = (
     );
   return answer as unknown as JoinAnswer;
 };
+
+/** A node that was removed, or is registered under another name, is brought back only by one that takes part. */
+export const takesPart = ({ standing }: MembershipView): boolean =>
+  standing === 'alone' || standing === 'member';
 
 /** Where others dial this node; null when it does not listen. */
 export const ownUrl = (config: Config): string | null => (listens(config) ? config.node.url : null);

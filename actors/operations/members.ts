@@ -12,7 +12,7 @@ import { listens } from '../listener.js';
 import type { MembershipView } from '../messages.js';
 import { PeerRefused, PeerUnreachable } from '../peerOperation.js';
 import type { OperationContext } from './context.js';
-import { ownUrl, readJoinAnswer, type JoinAnswer } from './joining.js';
+import { ownUrl, readJoinAnswer, takesPart, type JoinAnswer } from './joining.js';
 
 export const addNode = async (context: OperationContext, fields: NodeFields): Promise<string> => {
   const { name, problem } = await join(context, 'add_node', fields);
@@ -44,10 +44,7 @@ export const configureCluster = async (
   context: OperationContext,
   connections: readonly NodeFields[],
 ): Promise<string> => {
-  for (const connection of connections) {
-    resolve(context, connection);
-    refuseUnsupported(connection);
-  }
+  for (const connection of connections) targetOf(context, connection);
   const view = await viewOf(context);
   for (const { name } of view.nodes)
     if (name !== context.config.node.name) await remove(context, view, name);
@@ -83,6 +80,17 @@ const resolve = (context: OperationContext, { hostname, url }: NodeTarget): Targ
   return reading.route;
 };
 
+/** Whom to add: not this node, nor one that could not be linked with, nor with fields that have no effect yet. */
+const targetOf = (context: OperationContext, fields: NodeFields): Target => {
+  const target = resolve(context, fields);
+  const own = context.config.node.name;
+  refuseUnsupported(fields);
+  if (target.name === own) throw invalidRequest(`Should not connect to self: ${own}`);
+  if (target.url.startsWith('wss:'))
+    throw invalidRequest(`TLS replication is not available yet, give '${target.name}' a ws:// url`);
+  return target;
+};
+
 /** What changes nothing yet must not look as if it did. */
 const refuseUnsupported = (fields: NodeFields): void => {
   const unsupported = (['subscriptions', 'sendsTo', 'receivesFrom', 'start_time'] as const).find(
@@ -100,12 +108,8 @@ const join = async (
   operation: 'add_node' | 'update_node',
   fields: NodeFields,
 ): Promise<{ name: NodeName; problem: string | null }> => {
-  const target = resolve(context, fields);
+  const target = targetOf(context, fields);
   const own = context.config.node.name;
-  refuseUnsupported(fields);
-  if (target.name === own) throw invalidRequest(`Should not connect to self: ${own}`);
-  if (target.url.startsWith('wss:'))
-    throw invalidRequest(`TLS replication is not available yet, give '${target.name}' a ws:// url`);
   const view = await viewOf(context);
   const proposal = {
     [own]: nextGeneration(view.facts, own),
@@ -149,6 +153,7 @@ const askTarget = async (
         target_hostname: target.name,
         url: listens(context.config) ? context.config.node.url : null,
         generations: proposal,
+        member: takesPart(view),
         replicates: fields.replicates ?? true,
         ...(fields.retain_authorization === true && { authorization }),
       },

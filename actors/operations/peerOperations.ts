@@ -9,7 +9,13 @@ import { isCanonicalNodeName } from '../../protocol/nodeNames.js';
 import type { RecordObject } from '../../protocol/operations.js';
 import type { MembershipView } from '../messages.js';
 import type { OperationContext } from './context.js';
-import { ownUrl, readPeerOperation, type AddNodeBack, type RemoveNodeBack } from './joining.js';
+import {
+  ownUrl,
+  readPeerOperation,
+  takesPart,
+  type AddNodeBack,
+  type RemoveNodeBack,
+} from './joining.js';
 
 export interface PeerRequest {
   readonly operation: Readonly<Record<string, unknown>>;
@@ -67,6 +73,10 @@ const addNodeBack = async (
 ): Promise<Record<string, unknown>> => {
   const own = context.config.node.name;
   refuseMisnamed({ own, from, body });
+  if (body.member === false && !takesPart(view))
+    throw invalidRequest(
+      `neither ${from} nor ${own} takes part in a cluster, and a node that does has to be asked`,
+    );
   const lives = [from, own].map((name) => ({
     name,
     generation: Math.max(body.generations[name] ?? 1, nextGeneration(view.facts, name)),

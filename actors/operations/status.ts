@@ -1,7 +1,7 @@
 /** cluster_status, system_information and user_info, with the documented names and this product's additions. */
 import { cpus, freemem, hostname, loadavg, release, totalmem, uptime } from 'node:os';
 import type { RecordObject } from '../../protocol/operations.js';
-import type { Standing } from '../../protocol/membership.js';
+import { takesPart } from './joining.js';
 import type { MembershipView } from '../messages.js';
 import { connectionShape, databaseShape, memberShape, type MemberShape } from './clusterShape.js';
 import type { OperationContext } from './context.js';
@@ -20,7 +20,7 @@ export const clusterStatus = async (context: OperationContext): Promise<RecordOb
     node_name: node.name,
     url: node.url,
     ...(shard != null && { shard }),
-    is_enabled: membership === null || TAKES_PART.has(membership.standing),
+    is_enabled: membership === null || membership.standing === 'unknown' || takesPart(membership),
     ...(membership !== null && membershipShape(membership)),
     databases: databases.map(databaseShape),
     connections: [
@@ -34,9 +34,6 @@ export const clusterStatus = async (context: OperationContext): Promise<RecordOb
     ],
   };
 };
-
-/** A node that was removed, or is registered under another name, has no links until it is added. */
-const TAKES_PART: ReadonlySet<Standing> = new Set(['unknown', 'alone', 'member']);
 
 const membershipShape = ({ standing, problems }: MembershipView): RecordObject => ({
   membership: standing,

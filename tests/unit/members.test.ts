@@ -120,6 +120,23 @@ test('a removed node is left alone by all, and comes back with what it wrote mea
   t.deepEqual(await lives(a), ['a#1', 'b#1 ended', 'b#2', 'c#1']);
 });
 
+test('two removed nodes do not bring each other back', async (t) => {
+  const { nodes } = await apart(t, ['a', 'b', 'c']);
+  const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+  for (const hostname of ['b', 'c'])
+    await a.send({ operation: 'add_node', hostname, authorization });
+  await connected(c, ['a', 'b']);
+  for (const hostname of ['b', 'c']) await a.send({ operation: 'remove_node', hostname });
+  await connected(b, []);
+  await connected(c, []);
+  await t.throwsAsync(b.send({ operation: 'add_node', hostname: 'c', authorization }), {
+    message: /neither b nor c takes part in a cluster/,
+  });
+  t.deepEqual(await lives(a), ['a#1', 'b#1 ended', 'c#1 ended']);
+  await b.send({ operation: 'add_node', hostname: 'a', authorization });
+  await connected(b, ['a']);
+});
+
 test('a node removes itself, and the others hear of it', async (t) => {
   const { nodes } = await apart(t, ['a', 'b']);
   const [a, b] = [at(nodes, 0), at(nodes, 1)];
