@@ -2,24 +2,23 @@
  * Whom a database catches up from: keeps what peers have said, asks protocol/sources.ts what to want from
  * whom, tells the resync actors, and carries an initial copy to its end. Used by the shardRouter only.
  */
-import { encode } from '../protocol/codec.js';
-import {
-  newCopy,
-  withRows,
-  withSnapshot,
-  type CopiedPosition,
-  type CopyCheckpoint,
-} from '../protocol/copyCheckpoint.js';
-import type { SentRow } from '../protocol/dataFrames.js';
 import type { OriginPosition } from '../protocol/frames.js';
-import { isOriginId, nodeOf, type NodeName, type OriginId } from '../protocol/ids.js';
+import {
+  isOriginId,
+  nodeOf,
+  sequence,
+  version,
+  type NodeName,
+  type OriginId,
+} from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
+import type { Orphan, Waits } from '../protocol/owed.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import { planSources, type PeerView, type SourcesPlan } from '../protocol/sources.js';
-import { DEFINITIONS_TABLE } from '../storage/catalog.js';
-import { readNote, type Commit } from '../storage/commit.js';
-import { metaKey } from '../storage/keys.js';
-import { isLocalOrigin, type Store } from '../storage/store.js';
+import type { Commit } from '../storage/commit.js';
+import { isLocalOrigin } from '../storage/origins.js';
+import type { Store } from '../storage/store.js';
+import { CopyLedger, type BegunSnapshot } from './copyLedger.js';
 import type { ActorRef } from './kernel/types.js';
 import type { CopyProgress, PeerStanding, ResyncMessage } from './messages.js';
 import { PeerStandings } from './peerStandings.js';
@@ -34,41 +33,33 @@ interface LinkedPeer {
   rttMs: number | null;
 }
 
-const COPY_KEY = metaKey('copy');
-
 export class CatchingUp {
   readonly #store: Store;
   readonly #own: NodeName;
   #peers = new Map<NodeName, LinkedPeer>();
   #from: ReadonlyMap<OriginId, NodeName> = new Map();
-  #copy: CopyCheckpoint | null;
+  readonly #ledger: CopyLedger;
   #copyFrom: NodeName | null = null;
   #copyNeeded = false;
   #noCopyFrom = new Set<NodeName>();
-  /** What finished and abandoned copies promised and the vector has not reached. */
-  #reach: Map<OriginId, CopiedPosition>;
-  /** Positions were taken over by a batch that is not yet durable. */
-  #isAdopting = false;
+  /** Origins whose next entry is late here, whoever sends it. */
+  #late = new Set<OriginId>();
+  #aloneSince: number | null = null;
+  /** Peers that were linked in this life. */
+  readonly #met = new Set<NodeName>();
   #completed: CopyProgress | null = null;
-  readonly #noteDue: () => void;
   readonly #standings: PeerStandings;
 
   private constructor(parts: {
     store: Store;
     own: NodeName;
-    noteDue: () => void;
     now: () => number;
-    stored: StoredState | undefined;
+    ledger: CopyLedger;
   }) {
-    const { stored } = parts;
     this.#store = parts.store;
     this.#own = parts.own;
-    this.#noteDue = parts.noteDue;
     this.#standings = new PeerStandings(parts.store, parts.now);
-    this.#copy = stored?.copy ? restored(stored.copy) : null;
-    this.#reach = byOrigin(stored?.reach ?? []);
-    this.#forgetReached();
-    if (stored && this.#copy === null && this.#reach.size === 0) this.#noteDue();
+    this.#ledger = parts.ledger;
   }
 
   /** Goes on where a crash interrupted it. `noteDue` is called when `note` should go into the next batch. */
@@ -78,30 +69,30 @@ export class CatchingUp {
     noteDue: () => void,
     now: () => number,
   ): Promise<CatchingUp> {
-    const stored = (await readNote(store, COPY_KEY)) as StoredState | undefined;
-    return new CatchingUp({ store, own, noteDue, now, stored });
+    const ledger = await CopyLedger.load(store, noteDue);
+    return new CatchingUp({ store, own, now, ledger });
+  }
+
+  /** What is remembered of copies. */
+  get ledger(): CopyLedger {
+    return this.#ledger;
   }
 
   /** No copy is needed or unfinished, and everything a copy promised is here. */
   get isReady(): boolean {
-    return !this.#copyNeeded && this.#copy === null && this.#reach.size === 0;
+    return !this.#copyNeeded && this.#ledger.copy === null && this.#ledger.owesNothing;
   }
 
   /** False in the middle of a copy, until what it adopts is durable: then nobody may copy from here. */
   get isWhole(): boolean {
-    return this.#copy === null && !this.#isAdopting;
-  }
-
-  /** What whoever copies from here has to reach beside this node's vector. */
-  get owed(): readonly CopiedPosition[] {
-    return [...this.#reach.values()];
+    return this.#ledger.isWhole;
   }
 
   /** Of the copy that is going on, or of the last one that was completed in this life: then exactly all of it. */
   get progress(): CopyProgress | null {
-    if (!this.#copy) return this.#completed;
-    const { rowsDone, rowsEstimated } = this.#copy;
-    return { from: this.#copyFrom, rowsDone, rowsEstimated };
+    const { copy } = this.#ledger;
+    if (!copy) return this.#completed;
+    return { from: this.#copyFrom, rowsDone: copy.rowsDone, rowsEstimated: copy.rowsEstimated };
   }
 
   linked(
@@ -115,6 +106,7 @@ export class CatchingUp {
   ): void {
     if (this.#copyFrom === peer) this.#copyFrom = null;
     this.#noCopyFrom.delete(peer);
+    this.#met.add(peer);
     this.#peers.set(peer, {
       resync: link.resync,
       origin: link.origin,
@@ -147,15 +139,24 @@ export class CatchingUp {
 
   tooOld(peer: NodeName, origin: OriginId): void {
     this.#peers.get(peer)?.tooOld.add(origin);
+    this.#noteMore(peer, origin);
     this.plan();
   }
 
-  /** Entries of these origins could not be applied. A gap is asked for again at once; the rest later. */
+  /**
+   * Entries of these origins could not be applied. A gap is asked for again at once; what is late is copied; the rest
+   * is asked for later.
+   */
   lost(peer: NodeName, origins: readonly { origin: OriginId; problem: ApplyProblem }[]): boolean {
     const view = this.#peers.get(peer);
     let waits = false;
     for (const { origin, problem } of origins) {
       if (problem === 'gap') continue;
+      if (problem === 'late') {
+        this.#late.add(origin);
+        this.#noteMore(peer, origin);
+        continue;
+      }
       view?.refused.set(origin, problem);
       waits = true;
     }
@@ -179,66 +180,34 @@ export class CatchingUp {
     this.plan();
   }
 
-  copyBegun(
-    peer: NodeName,
-    snapshot: {
-      positions: readonly CopiedPosition[];
-      owed: readonly CopiedPosition[];
-      estimatedRows: number;
-    },
-  ): void {
-    if (peer !== this.#copyFrom || !this.#copy) return;
-    this.#copy = withSnapshot(this.#copy, snapshot);
+  isCopyingFrom(peer: NodeName): boolean {
+    return this.#ledger.copy !== null && this.#copyFrom === peer;
   }
 
-  /** Takes rows of the copy into the batch, with the place they reach. False: not the source, or not defined here. */
-  takeRows(peer: NodeName, rows: readonly SentRow[], commit: Commit): boolean {
-    const last = rows.at(-1);
-    if (peer !== this.#copyFrom || !this.#copy || !last) return false;
-    if (!commit.applyCopied(rows)) return false;
-    const { table, generation, key } = last;
-    // Definitions open every copy, one that goes on too: they do not move its place back to the beginning.
-    const reached = table === DEFINITIONS_TABLE ? this.#copy.after : null;
-    this.#copy = withRows(this.#copy, {
-      count: rows.length,
-      after: reached ?? { table, generation, key: Buffer.from(key) },
-    });
-    this.note(commit);
-    return true;
+  /** `again`: its rows are of no use, and the copy was asked for from the first row. `refused`: not the source. */
+  copyBegun(peer: NodeName, snapshot: BegunSnapshot): 'begun' | 'again' | 'refused' {
+    if (!this.isCopyingFrom(peer)) return 'refused';
+    if (this.#ledger.snapshot(snapshot)) return 'begun';
+    this.#startCopy(peer);
+    return 'again';
   }
 
-  /** All rows are accepted: takes over the positions they vouch for. */
+  /** All rows are merged: takes over the positions they vouch for. */
   finishCopy(peer: NodeName, commit: Commit): boolean {
-    if (peer !== this.#copyFrom || !this.#copy) return false;
-    const { adopt, rowsDone } = this.#copy;
-    this.#completed = { from: peer, rowsDone, rowsEstimated: rowsDone };
-    commit.adopt(
-      [...(adopt ?? [])].map(([origin, position]) => [
-        origin,
-        { ...position, logStart: position.sequence },
-      ]),
-    );
+    const { copy } = this.#ledger;
+    if (peer !== this.#copyFrom || !copy) return false;
+    this.#completed = { from: peer, rowsDone: copy.rowsDone, rowsEstimated: copy.rowsDone };
     for (const view of this.#peers.values()) view.tooOld.clear();
-    this.#endCopy(this.#copy);
-    this.#isAdopting = true;
+    this.#late.clear();
+    this.#ledger.finish(commit);
+    this.#copyFrom = null;
     this.#copyNeeded = false;
-    this.note(commit);
     return true;
   }
 
   /** The batch of `finishCopy` is durable. */
   adopted(): void {
-    this.#isAdopting = false;
-  }
-
-  /** Puts what a restart has to know into a batch; nothing when there is nothing. */
-  note(commit: Commit): void {
-    const state: StoredState = {
-      copy: this.#copy && stored(this.#copy),
-      reach: [...this.#reach.values()],
-    };
-    const isEmpty = state.copy === null && state.reach.length === 0;
-    commit.putNote(COPY_KEY, isEmpty ? undefined : encode(state));
+    this.#ledger.adopted();
   }
 
   copyFailed(peer: NodeName): void {
@@ -251,20 +220,35 @@ export class CatchingUp {
   advanced(moved: Iterable<OriginId>): void {
     for (const peer of this.#peers.keys()) this.#compare(peer, moved);
     this.#standings.advanced(moved);
-    this.#standings.copied(this.#copy, this.isWhole && this.#completed !== null);
+    this.#standings.copied(this.#ledger.copy, this.isWhole && this.#completed !== null);
     for (const origin of moved)
       if (this.#isExhausted(origin)) {
         this.plan();
         break;
       }
-    if (this.#reach.size === 0) return;
-    this.#forgetReached();
-    if (this.#reach.size === 0) this.#noteDue();
+    this.#ledger.forgetReached();
+  }
+
+  /** What a copy promised and nobody leads to any more, once that has been so for long enough. */
+  orphan(nowMs: number, waits: Waits): Orphan | null {
+    const everybodyIsLinked = [...this.#met].every((peer) => this.#peers.has(peer));
+    return this.#ledger.orphan({ peers: this.#peers, everybodyIsLinked, waits, nowMs });
+  }
+
+  /** Gives up its copy when nobody linked has anything to go on with, or at all, and that has been so for long enough. */
+  giveUpAlone(nowMs: number, { shortMs }: Waits): void {
+    const isAlone = this.#isStuckAmong(([name, { whole, positions }]) =>
+      whole ? positions.size === 0 : this.#own < name,
+    );
+    this.#aloneSince = isAlone ? (this.#aloneSince ?? nowMs) : null;
+    if (this.#aloneSince === null || nowMs - this.#aloneSince < shortMs) return;
+    this.#ledger.abandon();
+    this.plan();
   }
 
   /** Decides anew what is wanted from whom, and says so where it changed. */
   plan(): void {
-    if (this.#mustServe()) this.#abandonCopy();
+    if (this.#mustServe()) this.#ledger.abandon();
     const plan = this.#planned();
     this.#from = plan.from;
     this.#copyNeeded = plan.copyNeeded;
@@ -291,6 +275,15 @@ export class CatchingUp {
     return this.#standings;
   }
 
+  /** A peer that sent the next entry, or would if it could, has more than is here, though it may not have told yet. */
+  #noteMore(peer: NodeName, origin: OriginId): void {
+    const told = this.#peers.get(peer)?.positions;
+    const held = this.#store.accepted.get(origin);
+    const next = sequence((held?.sequence ?? 0) + 1);
+    if (!told || (told.get(origin)?.sequence ?? 0) >= next) return;
+    told.set(origin, { origin, sequence: next, version: held?.version ?? version(0) });
+  }
+
   #compare(peer: NodeName, origins: Iterable<OriginId>): void {
     const told = this.#peers.get(peer)?.positions;
     this.#standings.compared(
@@ -301,14 +294,12 @@ export class CatchingUp {
 
   /** Everybody who can be reached is in the middle of a copy: the smallest name gives up its own. */
   #mustServe(): boolean {
-    if (!this.#copy || this.#copyFrom !== null || this.#peers.size === 0) return false;
-    return [...this.#peers].every(([name, view]) => !view.whole && this.#own < name);
+    return this.#isStuckAmong(([name, { whole }]) => !whole && this.#own < name);
   }
 
-  /** What it took stays, and is owed. */
-  #abandonCopy(): void {
-    if (this.#copy) this.#endCopy(this.#copy);
-    this.#noteDue();
+  #isStuckAmong(isNoHelp: (peer: [NodeName, LinkedPeer]) => boolean): boolean {
+    if (!this.#ledger.copy || this.#copyFrom !== null || this.#peers.size === 0) return false;
+    return [...this.#peers].every(isNoHelp);
   }
 
   /** Where it comes from has told of no more than is here, and somebody else has: nobody else would say so again. */
@@ -321,24 +312,10 @@ export class CatchingUp {
     return !isMore(source) && [...this.#peers.values()].some(isMore);
   }
 
-  #forgetReached(): void {
-    for (const [origin, { sequence }] of this.#reach)
-      if ((this.#store.durable.get(origin)?.sequence ?? 0) >= sequence) this.#reach.delete(origin);
-  }
-
-  #endCopy({ reach }: CopyCheckpoint): void {
-    for (const [origin, position] of reach)
-      if ((this.#reach.get(origin)?.sequence ?? 0) < position.sequence)
-        this.#reach.set(origin, position);
-    this.#copy = null;
-    this.#copyFrom = null;
-  }
-
   #startCopy(peer: NodeName): void {
-    this.#copy ??= newCopy;
+    const { after } = this.#ledger.goOn();
     this.#copyFrom = peer;
-    const view = this.#peers.get(peer);
-    view?.resync.send({ type: 'copy.wanted', after: this.#copy.after }, 'control');
+    this.#peers.get(peer)?.resync.send({ type: 'copy.wanted', after }, 'control');
   }
 
   #planned(): SourcesPlan {
@@ -348,9 +325,9 @@ export class CatchingUp {
       own: this.#own,
       ownOrigin: this.#store.origin,
       vector,
-      peers: new Map([...this.#peers].map(([name, view]) => [name, peerView(view)])),
+      peers: new Map([...this.#peers].map(([name, view]) => [name, peerView(view, this.#late)])),
       current: this.#from,
-      copyUnfinished: this.#copy !== null,
+      copyUnfinished: this.#ledger.copy !== null,
       noCopyFrom: this.#noCopyFrom,
       replayEntriesMax: limits.replayEntriesMax,
     });
@@ -371,39 +348,11 @@ const toldPositions = (
   return told;
 };
 
-const peerView = (view: LinkedPeer): PeerView => ({
+const peerView = (view: LinkedPeer, late: ReadonlySet<OriginId>): PeerView => ({
   origin: view.origin,
   positions: view.positions,
-  tooOld: view.tooOld,
+  tooOld: late.size > 0 ? new Set([...view.tooOld, ...late]) : view.tooOld,
   refused: new Set(view.refused.keys()),
   whole: view.whole,
   rttMs: view.rttMs,
 });
-
-interface StoredState {
-  copy: StoredCheckpoint | null;
-  reach: CopiedPosition[];
-}
-
-interface StoredCheckpoint {
-  after: CopyCheckpoint['after'];
-  adopt: CopiedPosition[] | null;
-  reach: CopiedPosition[];
-  rowsDone: number;
-  rowsEstimated: number;
-}
-
-const stored = (copy: CopyCheckpoint): StoredCheckpoint => ({
-  ...copy,
-  adopt: copy.adopt && [...copy.adopt.values()],
-  reach: [...copy.reach.values()],
-});
-
-const restored = (checkpoint: StoredCheckpoint): CopyCheckpoint => ({
-  ...checkpoint,
-  adopt: checkpoint.adopt && byOrigin(checkpoint.adopt),
-  reach: byOrigin(checkpoint.reach),
-});
-
-const byOrigin = (positions: readonly CopiedPosition[]): Map<OriginId, CopiedPosition> =>
-  new Map(positions.map((position) => [position.origin, position]));

@@ -42,6 +42,11 @@ export class GroupCommit {
     return this.#forming?.commit.bytes ?? 0;
   }
 
+  /** Rows accepted and not yet being written. */
+  get rowsWaiting(): number {
+    return this.#forming?.commit.rowCount ?? 0;
+  }
+
   get isIdle(): boolean {
     return this.#forming === null && this.#writing === null;
   }
@@ -97,12 +102,14 @@ export class GroupCommit {
     this.#forming = null;
   }
 
-  /** Waits for the batch under way, then writes what is left. Rejects when a batch fails. */
-  async drain(): Promise<void> {
+  /** Waits for the batch under way, then writes what is left; gives them back. Rejects when a batch fails. */
+  async drain(): Promise<Commit[]> {
+    const written: Commit[] = [];
     while (this.#writing || this.#forming) {
       if (!this.#writing) this.pump();
       await this.#write;
-      if (this.#writing) this.settle();
+      if (this.#writing) written.push(this.settle());
     }
+    return written;
   }
 }

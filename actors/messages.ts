@@ -72,6 +72,8 @@ export type RouterMessage =
       readonly bytes: number;
     }
   | { readonly type: 'copy.end'; readonly peer: NodeName; readonly rows: number }
+  /** The rows that wait are merged on. */
+  | { readonly type: 'copy.step' }
   | { readonly type: 'copy.failed'; readonly peer: NodeName; readonly reason: string }
   | { readonly type: 'batch.written'; readonly commit: Commit; readonly failure?: Error }
   | { readonly type: 'index.fill' }
@@ -111,6 +113,11 @@ export type RouterMessage =
   | { readonly type: 'clock.observed'; readonly clock: Version }
   | { readonly type: 'note.due' }
   | { readonly type: 'timer.retry' }
+  | { readonly type: 'timer.maintain' }
+  /** Old deletes and log entries are taken away, and orphans written again, a little further. */
+  | { readonly type: 'maintenance.step' }
+  /** A peer wants more of this node's present log: what it has of it may not be what is here. */
+  | { readonly type: 'own.wanted'; readonly peer: NodeName; readonly want: Want }
   | {
       readonly type: 'records.get';
       readonly table: string;
@@ -142,9 +149,14 @@ export interface FeedOpening {
   readonly origin: OriginId;
   readonly positions: readonly OriginPosition[];
   readonly whole: boolean;
+  /** Null: this node is in the middle of a copy itself. */
+  readonly openCopy: (after: CopyPlaceOnWire | null) => Promise<OpenedCopy | null>;
+}
+
+export interface OpenedCopy {
+  readonly source: CopySource;
   /** What whoever copies from here has to reach beside the snapshot's positions. */
-  readonly owed: () => readonly CopiedPosition[];
-  readonly openCopy: (after: CopyPlaceOnWire | null) => Promise<CopySource>;
+  readonly owed: readonly CopiedPosition[];
 }
 
 export interface LogOpening {
@@ -213,6 +225,8 @@ export type FeedMessage =
       readonly whole: boolean;
     }
   | { readonly type: 'link.drained' }
+  /** This node goes on under a new incarnation: subscribers have to hear of it. */
+  | { readonly type: 'origin.changed' }
   | { readonly type: 'timer.notice' }
   | { readonly type: 'feed.status'; readonly replyTo: Reply<FeedStatus> };
 
@@ -246,7 +260,6 @@ export type ResyncMessage =
       readonly problems: readonly { readonly origin: OriginId; readonly problem: ApplyProblem }[];
     }
   | { readonly type: 'rows.committed'; readonly bytes: number }
-  | { readonly type: 'copy.completed' }
   | { readonly type: 'rtt.measured'; readonly rttMs: number }
   | { readonly type: 'resync.status'; readonly replyTo: Reply<ResyncStatus> };
 

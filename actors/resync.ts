@@ -11,6 +11,7 @@ import {
   readDataHeader,
   type FramePart,
   type SentEntry,
+  type SentRow,
 } from '../protocol/dataFrames.js';
 import { readEntryHeader } from '../protocol/entry.js';
 import { SkeinError } from '../protocol/errors.js';
@@ -49,6 +50,7 @@ class Resync implements Actor<ResyncMessage> {
   #state: ResyncState;
   #entries: readonly SentEntry[] = [];
   #part: { readonly bytes: Buffer; filled: number } | null = null;
+  #rows: { readonly rows: readonly SentRow[]; readonly bytes: number } | null = null;
   #rowsReceived = 0;
   #lastReceived: { version: Version; localMs: number } | null = null;
   #copyMovedMs = 0;
@@ -77,8 +79,6 @@ class Resync implements Actor<ResyncMessage> {
         return this.#step({ ...message, type: 'committed' });
       case 'rows.committed':
         return this.#step({ type: 'committed', positions: [], bytes: message.bytes, problems: [] });
-      case 'copy.completed':
-        return this.#step({ type: 'copyOver' });
       case 'rtt.measured':
         this.#tell({ type: 'peer.measured', peer: this.#parts.peer, rttMs: message.rttMs });
         return;
@@ -130,30 +130,31 @@ class Resync implements Actor<ResyncMessage> {
       case 'TooOld':
         return this.#tell({ type: 'peer.tooOld', peer, origin: frame.origin });
       case 'CopyBegin':
-        this.#rowsReceived = 0;
-        return this.#tell({
-          type: 'copy.begin',
-          peer,
-          positions: frame.positions,
-          owed: frame.owed,
-          estimatedRows: frame.estimatedRows,
-          marks: frame.marks,
-          tables: frame.tables,
-        });
+        return this.#onCopyBegin(frame);
       case 'CopyEnd':
         return this.#onCopyEnd(frame.rows);
       case 'CopyRefused':
-        this.#step({ type: 'copyOver' });
+        this.#step({ type: 'copyRefused' });
         return this.#tell({ type: 'copy.failed', peer, reason: frame.reason });
       default:
         return undefined;
     }
   }
 
+  #onCopyBegin(frame: Extract<ControlFrame, { kind: 'CopyBegin' }>): void {
+    const { positions, owed, estimatedRows, marks, tables } = frame;
+    this.#rowsReceived = 0;
+    this.#step({ type: 'copyBegun' });
+    const { peer } = this.#parts;
+    this.#tell({ type: 'copy.begin', peer, positions, owed, estimatedRows, marks, tables });
+  }
+
   /** A copy counts only when every row has arrived. */
   #onCopyEnd(rows: number): void {
     const { peer } = this.#parts;
-    this.#step({ type: 'copyOver' });
+    const isEarlier = this.#state.awaitsCopy;
+    this.#step({ type: 'copyEnded' });
+    if (isEarlier) return;
     if (rows === this.#rowsReceived) return this.#tell({ type: 'copy.end', peer, rows });
     const reason = `${this.#rowsReceived} of ${rows} rows arrived`;
     return this.#tell({ type: 'copy.failed', peer, reason });
@@ -210,19 +211,19 @@ class Resync implements Actor<ResyncMessage> {
   }
 
   #onRows(frame: Buffer): void {
-    const { peer } = this.#parts;
     const rows = decodeCopyRows(frame);
     this.#rowsReceived += rows.length;
     this.#copyMovedMs = this.#parts.now();
     this.#context.count('rowsReceived', rows.length);
+    this.#rows = { rows, bytes: frame.length };
     this.#step({ type: 'rowsReceived', bytes: frame.length });
-    this.#tell({
-      type: 'copy.apply',
-      peer,
-      from: this.#context.self,
-      rows,
-      bytes: frame.length,
-    });
+    this.#rows = null;
+  }
+
+  #applyRows(): void {
+    const { peer } = this.#parts;
+    if (!this.#rows) return;
+    this.#tell({ type: 'copy.apply', peer, from: this.#context.self, ...this.#rows });
   }
 
   #step(event: ResyncEvent): void {
@@ -248,6 +249,8 @@ class Resync implements Actor<ResyncMessage> {
         return this.#apply(effect.places, effect.bytes);
       case 'sendCopyRequest':
         return link.sendControl({ kind: 'CopyRequest', stream, after: effect.after });
+      case 'applyRows':
+        return this.#applyRows();
       case 'lost':
         return this.#tell({ type: 'peer.lost', peer, origins: effect.origins });
       default:

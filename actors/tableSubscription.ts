@@ -14,7 +14,7 @@ import {
   type FeedEvent,
   type FeedState,
 } from '../protocol/feed.js';
-import type { ControlFrame, CopyPlaceOnWire, OriginPosition } from '../protocol/frames.js';
+import type { ControlFrame, CopyPlaceOnWire, OriginPosition, Want } from '../protocol/frames.js';
 import {
   sequence,
   type DatabaseName,
@@ -96,6 +96,7 @@ class TableSubscription implements Actor<FeedMessage> {
     });
     this.#progress = new FeedProgress(opening, parts.now);
     this.#progress.wanted(parts.subscribe.wants, []);
+    this.#tellOwn(parts.subscribe.wants);
     parts.link.sendControl({
       kind: 'Subscribed',
       stream: this.#stream,
@@ -112,6 +113,8 @@ class TableSubscription implements Actor<FeedMessage> {
         return this.#onFrame(message.frame);
       case 'log.advanced':
         return this.#onAdvanced(message.positions, message.whole);
+      case 'origin.changed':
+        return this.#endStream('this node began a new incarnation');
       case 'link.drained':
         return this.#step({ type: 'congestionChanged', congested: false });
       case 'timer.notice':
@@ -148,6 +151,7 @@ class TableSubscription implements Actor<FeedMessage> {
     switch (frame.kind) {
       case 'Want':
         this.#progress.wanted(frame.add, frame.drop);
+        this.#tellOwn(frame.add);
         return this.#step({ type: 'wanted', add: frame.add, drop: frame.drop });
       case 'Ack':
         this.#noteConfirmed(frame.positions);
@@ -159,6 +163,18 @@ class TableSubscription implements Actor<FeedMessage> {
       default:
         return undefined;
     }
+  }
+
+  /** The writer knows whether what the subscriber has of this node's log is what is here. */
+  #tellOwn(wants: readonly Want[]): void {
+    const { router, subscriber: peer } = this.#parts;
+    const want = wants.find(({ origin }) => origin === this.#opening.origin);
+    if (want) router.send({ type: 'own.wanted', peer, want }, 'control');
+  }
+
+  #endStream(reason: string): void {
+    this.#parts.link.sendControl({ kind: 'Unsubscribe', stream: this.#stream, reason });
+    this.#context.stopSelf();
   }
 
   #onAdvanced(positions: readonly OriginPosition[], whole: boolean): void | Promise<void> {
@@ -265,12 +281,15 @@ class TableSubscription implements Actor<FeedMessage> {
   }
 
   async #openCopy(after: CopyPlaceOnWire | null): Promise<FeedEvent> {
-    if (!this.#whole) {
+    await this.#copy?.source.close();
+    this.#copy = null;
+    const opened = this.#whole ? await this.#opening.openCopy(after) : null;
+    if (!opened) {
       const reason = 'this node is in the middle of a copy itself';
       this.#parts.link.sendControl({ kind: 'CopyRefused', stream: this.#stream, reason });
       return { type: 'copyEnded' };
     }
-    const source = await this.#opening.openCopy(after);
+    const { source, owed } = opened;
     this.#copy = { source, rows: [], sent: 0 };
     this.#parts.link.sendControl({
       kind: 'CopyBegin',
@@ -281,10 +300,10 @@ class TableSubscription implements Actor<FeedMessage> {
         version,
         checksum,
       })),
-      owed: this.#opening.owed(),
+      owed,
       estimatedRows: await source.estimateRows(),
-      marks: [],
-      tables: [],
+      marks: source.marks,
+      tables: source.tables,
     });
     return { type: 'copyOpened' };
   }

@@ -43,10 +43,14 @@ export function resolveConfig(input: ConfigInput, extras: ResolveExtras = {}): R
   const checked = checkInput(input, findings);
   const identity = settleIdentity(checked, extras.openDefaultPorts ?? false, findings);
   const rootPath = settleRootPath(checked, extras, findings);
+  const auditRetentionMs = settleDuration(checked, ['logging', 'auditRetention'], '3d', findings);
   const config: Config = {
     rootPath,
     node: { name: identity.name, url: identity.url },
-    replication: settleReplication(checked, identity, findings),
+    replication: {
+      ...settleReplication(checked, identity, findings),
+      tombstoneRetentionMs: settleTombstones(checked, auditRetentionMs, findings),
+    },
     operationsApi: optional('listen', identity.operationsApi),
     debug: {
       ...optional('listen', identity.debug),
@@ -56,7 +60,7 @@ export function resolveConfig(input: ConfigInput, extras: ResolveExtras = {}): R
     authentication: settleAuthentication(checked, findings),
     logging: {
       level: checked.logging?.level ?? 'warn',
-      auditRetentionMs: settleDuration(checked, ['logging', 'auditRetention'], '3d', findings),
+      auditRetentionMs,
     },
     tables: settleTables(checked, extras, findings),
   };
@@ -85,7 +89,7 @@ function settleReplication(
   input: ConfigInput,
   identity: Identity,
   findings: Findings,
-): Config['replication'] {
+): Omit<Config['replication'], 'tombstoneRetentionMs'> {
   const given = input.replication ?? {};
   const pingIntervalMs = given.pingInterval ?? limits.keepAliveMs;
   const settings = {
@@ -104,6 +108,20 @@ function settleReplication(
     pingIntervalMs,
     pingTimeoutMs: given.pingTimeout ?? 2 * pingIntervalMs,
   };
+}
+
+/** A delete outlives its log entry, or a node that reads the log would not hear of it. */
+function settleTombstones(
+  input: ConfigInput,
+  auditRetentionMs: number,
+  findings: Findings,
+): number {
+  const path = ['replication', 'tombstoneRetention'] as const;
+  const ms = settleDuration(input, path, '10d', findings);
+  if (input.replication?.tombstoneRetention === undefined) return Math.max(ms, auditRetentionMs);
+  if (ms < auditRetentionMs)
+    findings.problem(path, `${quoted(path)} must not be shorter than 'logging.auditRetention'`);
+  return ms;
 }
 
 function settleDatabases(

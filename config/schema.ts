@@ -185,10 +185,10 @@ const replicationKeys = section('How this node takes part in a cluster.', {
     defaultText: 'peer',
     ...later('peer'),
   }),
-  tombstoneRetention: duration('How long deleted records are remembered.', {
-    defaultText: '10d',
-    ...later(),
-  }),
+  tombstoneRetention: duration(
+    'How long deleted records are remembered; not shorter than logging.auditRetention.',
+    { defaultText: '10d' },
+  ),
   copyTimeout: count('Silence allowed during a copy.', {
     unit: 'milliseconds',
     minimum: 1,
@@ -286,10 +286,9 @@ const authentication = section('Who may do what.', {
 
 const logging = section('What is written to the log, and how long changes are kept.', {
   level: oneOf(LOG_LEVELS, 'Least important message that is written.', { defaultText: 'warn' }),
-  auditRetention: duration(
-    'How long changes stay in the replication log; this version keeps them for ever.',
-    { ...later(), defaultText: '3d' },
-  ),
+  auditRetention: duration('How long changes stay in the replication log.', {
+    defaultText: '3d',
+  }),
   auditLog: flag('Keep the replication log; this version always does.', {
     defaultText: 'true',
     ...later(true),

@@ -43,6 +43,7 @@ export interface Config {
     readonly databases: '*' | readonly DatabaseSelection[];
     readonly maxClockSkewMs: number;
     /** How long deletes are remembered; not less than `logging.auditRetentionMs`. */
+    readonly tombstoneRetentionMs: number;
     readonly maxTransactionBytes: number;
     readonly maxPayloadBytes: number;
     readonly pingIntervalMs: number;
@@ -88,6 +89,7 @@ export interface ConfigInput {
     routes?: readonly (string | RouteInput)[];
     databases?: '*' | readonly (string | { name: string })[];
     maxClockSkew?: number;
+    tombstoneRetention?: number | string;
     maxTransactionBytes?: number;
     maxPayload?: number;
     pingInterval?: number;

@@ -3,12 +3,16 @@
  * another peer. Driven by the shardRouter. What may be adopted at the end is the minimum of all snapshots used;
  * the database is ready when its vector has reached their maximum.
  */
-import type { CopyPlaceOnWire, OriginPosition } from './frames.js';
+import { coveredBy } from './absence.js';
+import type { CopyPlaceOnWire, Mark, OriginPosition } from './frames.js';
 import type { OriginId } from './ids.js';
+import { blindSpot } from './lateNews.js';
 
 export type CopiedPosition = OriginPosition & { readonly checksum: number };
 
 export interface CopyCheckpoint {
+  /** Which copy of this database: what it drops is noted under it. */
+  readonly number: number;
   /** Last row taken; null before the first. */
   readonly after: CopyPlaceOnWire | null;
   /** Minimum of the snapshots used; null before the first. */
@@ -19,13 +23,27 @@ export interface CopyCheckpoint {
   readonly rowsEstimated: number;
 }
 
-export const newCopy: CopyCheckpoint = {
+export const newCopy = (number: number): CopyCheckpoint => ({
+  number,
   after: null,
   adopt: null,
   reach: new Map(),
   rowsDone: 0,
   rowsEstimated: 0,
-};
+});
+
+/**
+ * Whether a copy has to begin again at a source with these marks: it has purged deletes that the earlier snapshots do
+ * not know of, so it cannot complete them.
+ */
+export const mustBeginAgain = (copy: CopyCheckpoint, marks: readonly Mark[]): boolean =>
+  copy.adopt !== null && blindSpot(marks, coveredBy(copy.adopt)) > 0;
+
+/** From the first row. What was dropped stays noted, and what was promised has to be reached all the same. */
+export const begunAgain = (copy: CopyCheckpoint): CopyCheckpoint => ({
+  ...newCopy(copy.number),
+  reach: copy.reach,
+});
 
 /**
  * A snapshot begins or goes on with the copy. `owed`: what its source itself still has to reach. `estimatedRows`: still
@@ -48,20 +66,21 @@ export const withSnapshot = (
   };
 };
 
+/** `after`: how far they reach; null: no further than before. */
 export const withRows = (
   copy: CopyCheckpoint,
-  rows: { count: number; after: CopyPlaceOnWire },
+  rows: { count: number; after: CopyPlaceOnWire | null },
 ): CopyCheckpoint => {
   const rowsDone = copy.rowsDone + rows.count;
   return {
     ...copy,
-    after: rows.after,
+    after: rows.after ?? copy.after,
     rowsDone,
     rowsEstimated: Math.max(copy.rowsEstimated, rowsDone),
   };
 };
 
-const byOrigin = (positions: readonly CopiedPosition[]): Map<OriginId, CopiedPosition> =>
+export const byOrigin = (positions: readonly CopiedPosition[]): Map<OriginId, CopiedPosition> =>
   new Map(positions.map((position) => [position.origin, position]));
 
 /** Component-wise; an origin missing in one counts as nothing. */

@@ -91,7 +91,8 @@ export const stepFeed = (state: FeedState, event: FeedEvent): [FeedState, FeedEf
     case 'entriesRead':
       return onRead(state, event);
     case 'copyRequested':
-      if (state.copying !== 'no') return [state, []];
+      // A copy that is open ends: the subscriber begins again, from a new snapshot.
+      if (state.copying === 'opening') return [state, []];
       return [{ ...state, copying: 'opening' }, [{ type: 'openCopy', after: event.after }]];
     case 'copyOpened':
       return pump({ ...state, copying: 'open' });
@@ -194,6 +195,7 @@ const onCopyRead = (
   state: FeedState,
   event: { bytes: number; ended: boolean },
 ): [FeedState, FeedEffect[]] => {
+  if (state.copying !== 'open') return pump({ ...state, reading: false });
   const [next, effects] = pump({
     ...state,
     reading: false,

@@ -3,7 +3,7 @@
  * grants credit when they are committed. Driven by the resync actor. What to want from whom is decided by
  * sources.ts for all peers together; the writer's vector has the last word on what is applied.
  *
- *   subscribing ──Subscribed──> live <──copy.begin / CopyEnd──> copying
+ *   subscribing ──Subscribed──> live <──copy.begin / CopyEnd──> copying (asked for; begun)
  *
  * Invariants: an entry is handed on only when it follows the last one handed on of its origin; a position is
  * acknowledged only after its commit; each byte received is credited exactly once.
@@ -19,6 +19,8 @@ export interface ResyncState {
   readonly received: ReadonlyMap<OriginId, number>;
   /** Bytes handed to the writer and not committed. */
   readonly uncommittedBytes: number;
+  /** A copy was asked for and has not begun: rows that arrive are those of an earlier one, and of no use. */
+  readonly awaitsCopy: boolean;
 }
 
 export interface ReceivedEntry {
@@ -27,7 +29,7 @@ export interface ReceivedEntry {
 }
 
 /** Why the writer did not take an entry. */
-export type ApplyProblem = 'gap' | 'held' | 'damaged' | 'ahead';
+export type ApplyProblem = 'gap' | 'held' | 'late' | 'damaged' | 'ahead';
 
 export type ResyncEvent =
   | { readonly type: 'started'; readonly wants: readonly Want[] }
@@ -46,8 +48,11 @@ export type ResyncEvent =
       readonly problems: readonly { readonly origin: OriginId; readonly problem: ApplyProblem }[];
     }
   | { readonly type: 'copyWanted'; readonly after: CopyPlaceOnWire | null }
+  | { readonly type: 'copyBegun' }
   | { readonly type: 'rowsReceived'; readonly bytes: number }
-  | { readonly type: 'copyOver' };
+  /** All its rows have come. */
+  | { readonly type: 'copyEnded' }
+  | { readonly type: 'copyRefused' };
 
 export type ResyncEffect =
   | {
@@ -64,6 +69,8 @@ export type ResyncEffect =
   /** Hand these places of the frame just reported to the writer. */
   | { readonly type: 'apply'; readonly places: readonly number[]; readonly bytes: number }
   | { readonly type: 'sendCopyRequest'; readonly after: CopyPlaceOnWire | null }
+  /** Hand the rows just reported to the writer. */
+  | { readonly type: 'applyRows' }
   /** Those origins are no longer received here: sources.ts has to decide anew. */
   | {
       readonly type: 'lost';
@@ -75,6 +82,7 @@ export const startResync = (stream: number): ResyncState => ({
   stream,
   received: new Map(),
   uncommittedBytes: 0,
+  awaitsCopy: false,
 });
 
 export const stepResync = (
@@ -96,11 +104,18 @@ export const stepResync = (
     case 'committed':
       return onCommitted(state, event);
     case 'copyWanted':
-      return [{ ...state, phase: 'copying' }, [{ type: 'sendCopyRequest', after: event.after }]];
+      return [
+        { ...state, phase: 'copying', awaitsCopy: true },
+        [{ type: 'sendCopyRequest', after: event.after }],
+      ];
+    case 'copyBegun':
+      return [{ ...state, awaitsCopy: false }, []];
     case 'rowsReceived':
-      return [{ ...state, uncommittedBytes: state.uncommittedBytes + event.bytes }, []];
-    case 'copyOver':
-      return [{ ...state, phase: 'live' }, []];
+      return onRows(state, event.bytes);
+    case 'copyEnded':
+      return [state.awaitsCopy ? state : { ...state, phase: 'live' }, []];
+    case 'copyRefused':
+      return [{ ...state, phase: 'live', awaitsCopy: false }, []];
     default:
       return event satisfies never;
   }
@@ -121,6 +136,13 @@ const onWants = (state: ResyncState, wants: readonly Want[]): [ResyncState, Resy
   const drop = [...state.received.keys()].filter((origin) => !received.has(origin));
   const changed = add.length > 0 || drop.length > 0;
   return [{ ...state, received }, changed ? [{ type: 'sendWant', add, drop }] : []];
+};
+
+/** What is not handed on is credited at once. */
+const onRows = (state: ResyncState, bytes: number): [ResyncState, ResyncEffect[]] => {
+  if (state.awaitsCopy) return [state, [{ type: 'sendAck', positions: [], creditBytes: bytes }]];
+  const uncommittedBytes = state.uncommittedBytes + bytes;
+  return [{ ...state, uncommittedBytes }, [{ type: 'applyRows' }]];
 };
 
 const onEntries = (

@@ -90,7 +90,9 @@ export const newestStamp = (row: Row): Stamp => {
 export const join = (a: Row, b: Row): Row => {
   if (supersedes(a, b)) return a;
   if (supersedes(b, a)) return b;
-  return canonical(joinComponents(componentsOf(a), componentsOf(b)));
+  const row = rowFrom(joinComponents(componentsOf(a), componentsOf(b)));
+  if (!row) throw new Error('A row holds neither a write nor a delete');
+  return row;
 };
 
 /** Joins where either side may be missing. */
@@ -104,7 +106,7 @@ export const recordOf = (row: Row): Uint8Array | undefined => {
     case 'deleted':
       return undefined;
     case 'patched':
-      return encodeMapOf(registerEntries(row.registers), row.registers.size);
+      return bodyOf(row.registers);
     default:
       return row satisfies never;
   }
@@ -114,7 +116,8 @@ export const recordOf = (row: Row): Uint8Array | undefined => {
 const supersedes = (a: Row, b: Row): boolean =>
   a.kind !== 'patched' && compareStamps(a.stamp, newestStamp(b)) >= 0;
 
-interface Components {
+/** A row taken apart, as the rules of catching up see it. */
+export interface Components {
   readonly floor: Stamp | null;
   readonly alive: Stamp | null;
   readonly dead: Stamp | null;
@@ -123,7 +126,7 @@ interface Components {
 
 const NO_REGISTERS: ReadonlyMap<string, Register> = new Map();
 
-const componentsOf = (row: Row): Components => {
+export const componentsOf = (row: Row): Components => {
   switch (row.kind) {
     case 'whole':
       return {
@@ -162,12 +165,12 @@ const joinComponents = (a: Components, b: Components): Components => {
   return { floor, alive: newer(a.alive, b.alive), dead, registers };
 };
 
-/** Drops what is redundant, so that equal states have equal forms. */
-const canonical = ({ floor, alive, dead, registers }: Components): Row => {
-  if (!alive || (dead && compareStamps(dead, alive) > 0)) {
-    if (!dead) throw new Error('A row holds neither a write nor a delete');
-    return { kind: 'deleted', stamp: dead };
-  }
+/** The row of these components, without what is redundant: equal states have equal forms. Undefined: no row. */
+export const rowFrom = (components: Components): Row | undefined => {
+  const { floor, alive, dead, registers } = components;
+  if (!alive || (dead && compareStamps(dead, alive) > 0))
+    return dead ? { kind: 'deleted', stamp: dead } : undefined;
+  if (isOnePut(components)) return { kind: 'whole', stamp: alive, body: bodyOf(registers) };
   const deleteIsNewer = dead !== null && (floor === null || compareStamps(dead, floor) > 0);
   return {
     kind: 'patched',
@@ -177,6 +180,16 @@ const canonical = ({ floor, alive, dead, registers }: Components): Row => {
     registers: sorted(registers),
   };
 };
+
+/** What was patched over a put may be gone again, when a copy proves it superseded. */
+const isOnePut = ({ floor, alive, registers }: Components): boolean => {
+  if (!floor || !alive || compareStamps(floor, alive) !== 0) return false;
+  for (const { stamp } of registers.values()) if (compareStamps(stamp, floor) !== 0) return false;
+  return true;
+};
+
+const bodyOf = (registers: ReadonlyMap<string, Register>): Uint8Array =>
+  encodeMapOf(registerEntries(sorted(registers)), registers.size);
 
 const byName = (a: readonly [string, Register], b: readonly [string, Register]): number =>
   a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;

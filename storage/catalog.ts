@@ -37,6 +37,8 @@ export interface Table {
   readonly generation: TableGeneration;
   readonly definition: TableDefinition;
   readonly attributes: Map<string, Attribute>;
+  /** It stayed on this node for a time: rows of then are here and nowhere else, and its copies are not whole. */
+  readonly wasLocal: boolean;
 }
 
 /** Not held here: an older life of the name, or dropped on this node. */
@@ -46,6 +48,7 @@ interface StoredTable {
   name: string;
   generation: number;
   dropped?: boolean;
+  wasLocal?: boolean;
 }
 interface StoredAttribute {
   name: string;
@@ -130,16 +133,18 @@ export class Catalog {
     const kept = previous?.generation === generation ? previous : undefined;
     if (previous && !kept) this.#retired.push(previous.number);
     const number = kept?.number ?? this.#nextNumber++;
+    const wasLocal = kept?.wasLocal === true || definition.replicate === false;
     const table: Table = {
       number,
       name: definition.name,
       generation,
       definition,
       attributes: kept?.attributes ?? new Map(),
+      wasLocal,
     };
     this.#active.set(definition.name, table);
     this.#newest.set(definition.name, { number, generation, dropped: false });
-    const stored: StoredTable = { name: definition.name, generation };
+    const stored: StoredTable = { name: definition.name, generation, wasLocal };
     batch.put(tableKey(number), encode(stored));
     for (const attribute of definition.attributes)
       if (!kept || !isHiddenAsBefore(kept, attribute))
@@ -241,7 +246,8 @@ export class Catalog {
       return;
     }
     const attributes = found.attributes.get(number) ?? new Map<string, Attribute>();
-    this.#active.set(name, { number, name, generation, definition, attributes });
+    const wasLocal = stored.wasLocal === true;
+    this.#active.set(name, { number, name, generation, definition, attributes, wasLocal });
   }
 }
 

@@ -23,29 +23,19 @@ import {
   type TableName,
   type Version,
 } from '../protocol/ids.js';
-import {
-  joinOptional,
-  newestStamp,
-  recordOf,
-  rowOf,
-  type Row,
-  type RowChange,
-} from '../protocol/row.js';
+import type { Mark } from '../protocol/frames.js';
+import { isLate } from '../protocol/lateNews.js';
+import { newestStamp, rowOf, type Row } from '../protocol/row.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
-import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
-import {
-  definitionKey,
-  definitionOf,
-  definitionPatch,
-  readDefinitionKey,
-} from './definitionRows.js';
+import { DEFINITIONS_TABLE, type Table } from './catalog.js';
+import { definitionKey, definitionPatch, shareable, stated } from './definitionRows.js';
 import { evaluate, type LocalWrite, type WriteResult } from './evaluate.js';
-import { IndexEntries } from './indexes.js';
-import { isSoundRow, readTables, soundChanges } from './soundness.js';
-import { CLOCK_KEY, logKey, rowKey, tombstoneKey } from './keys.js';
+import { CLOCK_KEY, logKey } from './keys.js';
 import type { CommittedEntry } from './logTail.js';
-import { PendingRows } from './pendingRows.js';
-import { encodeRow } from './rowFormat.js';
+import { putMark } from './marks.js';
+import { RowWriter } from './rowWriter.js';
+import { isSoundRow, readTables, soundChanges } from './soundness.js';
+import { isLocalOrigin } from './origins.js';
 import type { Store } from './store.js';
 import { putPosition, type Position } from './vector.js';
 
@@ -59,9 +49,10 @@ export interface Accepted {
 
 /**
  * What became of a peer's entry: `applied`; `known`, already here; `gap`, not the next one; `held`, it names a
- * table not defined here yet; `damaged`, its bytes are no intact entry of that origin.
+ * table not defined here yet; `late`, a delete that was purged here may be newer; `damaged`, its bytes are no intact
+ * entry of that origin.
  */
-export type EntryOutcome = 'applied' | 'known' | 'gap' | 'held' | 'damaged';
+export type EntryOutcome = 'applied' | 'known' | 'gap' | 'held' | 'late' | 'damaged';
 
 /** A row of a copy, with its whole state. */
 export interface CopiedRow {
@@ -71,29 +62,37 @@ export interface CopiedRow {
   readonly row: Row;
 }
 
-const DEFINITIONS = { number: DEFINITIONS_NUMBER } as const;
-
 export class Commit {
   readonly #store: Store;
   readonly #batch: ReturnType<Store['level']['batch']>;
-  readonly #rows = new PendingRows();
-  readonly #indexes: IndexEntries;
+  /** The rows of the batch. */
+  readonly rows: RowWriter;
   readonly #entries: CommittedEntry[] = [];
   readonly #moved = new Set<OriginId>();
+  readonly #marked = new Set<OriginId>();
   #bytes = 0;
   /** Something beside rows and positions is to be written. */
   #noted = false;
-  /** Rows changed in it. */
-  rowCount = 0;
   /** Changes passed over because a peer's entry named a row twice or held no valid record. */
   passedOver = 0;
-  /** A table was defined, replaced or dropped. */
-  definitionsChanged = false;
+  /** Rows written again as own operations. */
+  writtenAgain = 0;
+  #tablesChanged = false;
 
   constructor(store: Store) {
     this.#store = store;
     this.#batch = store.level.batch();
-    this.#indexes = new IndexEntries(store.catalog, this.#batch);
+    this.rows = new RowWriter(store, this.#batch);
+  }
+
+  /** Rows changed in it. */
+  get rowCount(): number {
+    return this.rows.count;
+  }
+
+  /** A table was defined, replaced or dropped. */
+  get definitionsChanged(): boolean {
+    return this.#tablesChanged || this.rows.definitionsChanged;
   }
 
   /** About how many bytes the batch holds. */
@@ -128,7 +127,7 @@ export class Commit {
       version,
       newKey: request.newKey,
       table: (name) => store.catalog.get(name),
-      row: (table, key) => store.row(rowKey(table.number, key), this.#rows),
+      row: (table, key) => this.rows.row(table, key),
     });
     store.clock = version;
     const sequence = this.#log({ version, tables, ...request });
@@ -163,12 +162,12 @@ export class Commit {
   /** Stops holding a table on this node. Not logged: drops stay local. */
   dropTable(name: string): void {
     this.#store.catalog.drop(this.#store.catalog.get(name), this.#batch);
-    this.definitionsChanged = true;
+    this.#tablesChanged = true;
   }
 
   dropAttribute(table: Table, name: string): void {
     this.#store.catalog.dropAttribute(table, name, this.#batch);
-    this.definitionsChanged = true;
+    this.#tablesChanged = true;
   }
 
   /** Takes an entry of another origin, or of an earlier incarnation of this node. */
@@ -179,6 +178,7 @@ export class Commit {
     if (header.sequence < next) return 'known';
     if (header.sequence > next) return 'gap';
     if (!isIntactEntry(origin, bytes)) return 'damaged';
+    if (isLate(header.version, this.#store.newestMark)) return 'late';
     const tables = readTables(bytes);
     if (!tables) return 'damaged';
     if (tables.some((table) => this.#isUndefined(table))) return 'held';
@@ -188,10 +188,13 @@ export class Commit {
     return 'applied';
   }
 
-  /** Joins rows of a copy into what is here. False: a row's table is not defined here. */
+  /**
+   * Joins rows of a copy into what is here, where their absence elsewhere says nothing. False: a row's table is not
+   * defined here.
+   */
   applyCopied(rows: readonly CopiedRow[]): boolean {
     for (const { table, generation, key, row } of rows) {
-      const target = this.#resolve(table, generation);
+      const target = this.rows.resolve(table, generation);
       if (target === 'unknown') return false;
       if (target === 'notHeld') continue;
       if (!isSoundRow(key, row)) {
@@ -199,7 +202,7 @@ export class Commit {
         continue;
       }
       this.#store.clock = observe(this.#store.clock, newestStamp(row).version);
-      this.#join({ target, key, row, mayBeBlind: false });
+      this.rows.join({ target, key, row, mayBeBlind: false });
     }
     return true;
   }
@@ -210,12 +213,42 @@ export class Commit {
       const held = this.#store.accepted.get(origin);
       if (held && held.sequence >= position.sequence) continue;
       const logStart = asSequence(position.sequence + 1);
-      this.#move(origin, { ...position, logStart });
+      this.move(origin, { ...position, logStart });
       this.#store.clock = observe(this.#store.clock, position.version);
     }
   }
 
-  /** Puts a private note of this store (copy checkpoints) into the same batch. */
+  /** Writes rows again, as operations of this node with a stamp of now. */
+  writeAgain(tables: readonly TableChanges[], request: { nowMs: number; operation: string }): void {
+    const store = this.#store;
+    store.clock = tick(store.clock, request.nowMs);
+    const notes = { operation: request.operation };
+    const entry = this.#encode({ origin: store.origin, version: store.clock, tables, notes });
+    if (!entry) return;
+    this.#take(entry);
+    for (const { changes } of tables) this.writtenAgain += changes.length;
+  }
+
+  /** Raises marks: deletes up to there are forgotten by this batch, or by those it was copied from. */
+  raiseMarks(marks: Iterable<Mark>): void {
+    for (const { origin, version } of marks)
+      if (!isLocalOrigin(origin) && this.#store.raiseMark(origin, version))
+        this.#marked.add(origin);
+  }
+
+  /** Moves a position, also back or only the start of its log: for those who take entries away. */
+  move(origin: OriginId, position: Position): void {
+    this.#store.accepted.set(origin, position);
+    this.#moved.add(origin);
+  }
+
+  /** What this node writes from this batch on, and with it, is of a new incarnation. */
+  beginIncarnation(): void {
+    const { key, value } = this.#store.beginIncarnation();
+    this.putNote(key, value);
+  }
+
+  /** Puts a private note of this store into the same batch; without a value, takes it away. */
   putNote(key: Buffer, value: Buffer | undefined): void {
     if (value) this.#batch.put(key, value);
     else this.#batch.del(key);
@@ -224,7 +257,7 @@ export class Commit {
 
   /** Adds index entries of rows that were stored before their index was wanted; see indexes.ts. */
   fillIndex(table: Table, rows: Iterable<{ key: Uint8Array; row: Row }>): void {
-    for (const { key, row } of rows) this.#indexes.fill(table, key, recordOf(row));
+    for (const { key, row } of rows) this.rows.fillIndex(table, key, row);
     this.#noted = true;
   }
 
@@ -236,16 +269,20 @@ export class Commit {
   /** Writes everything in one batch. After a rejection the store must be closed and opened again. */
   async write(): Promise<void> {
     const store = this.#store;
-    if (this.isEmpty && !this.#noted) {
+    if (this.isEmpty && !this.#noted && this.#marked.size === 0) {
       await this.#batch.close();
       return;
     }
     const moved = [...this.#moved].map((origin) => [origin, this.#positionOf(origin)] as const);
     for (const [origin, position] of moved)
       putPosition({ batch: this.#batch, origins: store.origins, origin, position });
+    for (const origin of this.#marked) {
+      const mark = store.marks.get(origin);
+      if (mark) putMark({ batch: this.#batch, origins: store.origins, origin, version: mark });
+    }
     store.origins.flush(this.#batch);
     this.#batch.put(CLOCK_KEY, encode(store.clock));
-    store.inFlight = this.#rows;
+    store.inFlight = this.rows.rows;
     await this.#batch.write({ sync: !store.options.writeAsync } as object);
     for (const [origin, position] of moved) store.durable.set(origin, position);
     for (const entry of this.#entries) store.tail.add(entry);
@@ -307,7 +344,7 @@ export class Commit {
     store.clock = observe(store.clock, header.version);
     for (const table of entry.tables) this.#applyTable(table, stamp);
     const held = store.accepted.get(origin);
-    this.#move(origin, {
+    this.move(origin, {
       sequence: header.sequence,
       version: header.version,
       checksum: header.checksum,
@@ -319,64 +356,12 @@ export class Commit {
   }
 
   #applyTable({ table, generation, changes }: TableChanges, stamp: Stamp): void {
-    const target = this.#resolve(table, generation);
+    const target = this.rows.resolve(table, generation);
     if (target === 'notHeld' || target === 'unknown') return;
-    for (const { key, change } of changes) this.#applyChange({ target, key, change, stamp });
-  }
-
-  #applyChange(place: { target: Target; key: Uint8Array; change: RowChange; stamp: Stamp }): void {
-    const { target, key, change, stamp } = place;
-    this.#join({ target, key, row: rowOf(change, stamp), mayBeBlind: change.type === 'put' });
-  }
-
-  /** Joins one row in: reads the old one only when it can matter. */
-  #join(place: { target: Target; key: Uint8Array; row: Row; mayBeBlind: boolean }): void {
-    const { target, key } = place;
-    const store = this.#store;
-    const storeKey = rowKey(target.number, key);
-    const { version } = newestStamp(place.row);
-    const blind =
-      place.mayBeBlind && !needsOldRow(target) && store.recency.isNewest(storeKey, version);
-    store.recency.note(storeKey, version);
-    const old = blind ? undefined : store.row(storeKey, this.#rows);
-    const row = joinOptional(old, place.row);
-    if (row === old) return;
-    const value = encodeRow(row, store.origins);
-    this.#batch.put(storeKey, value);
-    this.#rows.add(storeKey, value);
-    this.rowCount++;
-    this.#follow({ target, key, old, row });
-  }
-
-  /** What hangs on a row: tombstone index, secondary indexes, definitions. */
-  #follow(place: { target: Target; key: Uint8Array; old: Row | undefined; row: Row }): void {
-    const { target, key, old, row } = place;
-    if (row.kind === 'deleted')
-      this.#batch.put(
-        tombstoneKey({ version: row.stamp.version, table: target.number, primaryKey: key }),
-        EMPTY,
-      );
-    if (isTable(target))
-      this.#indexes.follow({
-        table: target,
-        key,
-        before: old && recordOf(old),
-        after: recordOf(row),
-      });
-    else this.#redefine(key, row);
-  }
-
-  #redefine(key: Uint8Array, row: Row): void {
-    const place = readDefinitionKey(key);
-    if (!place) return;
-    const definition = definitionOf({
-      database: this.#store.options.database,
-      name: place.name,
-      row,
-    });
-    if (!definition) return;
-    this.#store.catalog.define(definition, place.generation, this.#batch);
-    this.definitionsChanged = true;
+    for (const { key, change } of changes) {
+      const row = rowOf(change, stamp);
+      this.rows.join({ target, key, row, mayBeBlind: change.type === 'put' });
+    }
   }
 
   /** What was dropped here is visible again when a definition made here names it; nothing of that is logged. */
@@ -385,21 +370,11 @@ export class Commit {
     const table = catalog.find(name);
     if (!table) return;
     for (const attribute of attributes)
-      if (catalog.showAgain(table, attribute, this.#batch)) this.definitionsChanged = true;
+      if (catalog.showAgain(table, attribute, this.#batch)) this.#tablesChanged = true;
   }
 
   #isUndefined({ table, generation }: TableChanges): boolean {
-    return this.#resolve(table, generation) === 'unknown';
-  }
-
-  #resolve(table: TableName, generation: TableGeneration): Target | 'notHeld' | 'unknown' {
-    if (table === DEFINITIONS_TABLE) return DEFINITIONS;
-    return this.#store.catalog.resolve(table, generation);
-  }
-
-  #move(origin: OriginId, position: Position): void {
-    this.#store.accepted.set(origin, position);
-    this.#moved.add(origin);
+    return this.rows.resolve(table, generation) === 'unknown';
   }
 }
 
@@ -410,34 +385,7 @@ interface NewEntry {
   readonly bytes: Buffer;
 }
 
-type Target = Table | typeof DEFINITIONS;
-
-const EMPTY = Buffer.alloc(0);
 const DEFINITIONS_GENERATION = 1 as TableGeneration;
-
-/** A definition that says nothing of replication shares a table that stayed here: that has to be said. */
-const stated = (before: TableDefinition | undefined, after: TableDefinition): TableDefinition =>
-  before?.replicate === false && after.replicate === undefined
-    ? { ...after, replicate: true }
-    : after;
-
-/** Peers know nothing of a table that stayed here: when it is shared, its whole definition is news. */
-const shareable = (
-  before: TableDefinition | undefined,
-  after: TableDefinition,
-): TableDefinition | undefined =>
-  before?.replicate === false && after.replicate !== false ? undefined : before;
-
-const isTable = (target: Target): target is Table => 'definition' in target;
-
-/** A definition always merges; an indexed table must take its old index entries away. */
-const needsOldRow = (target: Target): boolean =>
-  !isTable(target) || !target.definition.schemaDefined || hasIndex(target);
-
-const hasIndex = (table: Table): boolean => {
-  for (const attribute of table.attributes.values()) if (attribute.index !== 'none') return true;
-  return false;
-};
 
 /** Reads a stored note; undefined when there is none. */
 export const readNote = async (store: Store, key: Buffer): Promise<unknown> => {

@@ -44,6 +44,22 @@ export const definitionPatch = (
   return changed;
 };
 
+/** A definition that says nothing of replication shares a table that stayed here: that has to be said. */
+export const stated = (
+  before: TableDefinition | undefined,
+  after: TableDefinition,
+): TableDefinition =>
+  before?.replicate === false && after.replicate === undefined
+    ? { ...after, replicate: true }
+    : after;
+
+/** Peers know nothing of a table that stayed here: when it is shared, its whole definition is news. */
+export const shareable = (
+  before: TableDefinition | undefined,
+  after: TableDefinition,
+): TableDefinition | undefined =>
+  before?.replicate === false && after.replicate !== false ? undefined : before;
+
 /** Undefined when the row is deleted or lacks what every definition has. */
 export const definitionOf = (place: {
   database: DatabaseName;

@@ -10,6 +10,8 @@ export const PREFIX = {
   vector: 0x03,
   table: 0x04,
   attribute: 0x05,
+  mark: 0x06,
+  dropped: 0x07,
   row: 0x10,
   index: 0x20,
   tombstone: 0x30,
@@ -30,6 +32,7 @@ export const CLOCK_KEY = metaKey('clock');
 
 export const originKey = (origin: number): Buffer => numbered(PREFIX.origin, origin);
 export const vectorKey = (origin: number): Buffer => numbered(PREFIX.vector, origin);
+export const markKey = (origin: number): Buffer => numbered(PREFIX.mark, origin);
 export const tableKey = (table: number): Buffer => numbered(PREFIX.table, table);
 
 export const attributeKey = (place: { table: number; attribute: number }): Buffer => {
@@ -83,6 +86,40 @@ export const tombstoneKey = (place: {
   return key;
 };
 
+/** What `tombstoneKey` put together. */
+export const readTombstoneKey = (
+  key: Buffer,
+): { version: Version; table: number; primaryKey: Buffer } => ({
+  version: readSafeInteger(key, 1) as Version,
+  table: key.readUInt32BE(9),
+  primaryKey: key.subarray(13),
+});
+
+/** A row of which the copy with that number dropped something. */
+export const droppedKey = (place: {
+  copy: number;
+  table: number;
+  primaryKey: Uint8Array;
+}): Buffer => {
+  const key = Buffer.allocUnsafe(9 + place.primaryKey.length);
+  key[0] = PREFIX.dropped;
+  key.writeUInt32BE(place.copy, 1);
+  key.writeUInt32BE(place.table, 5);
+  key.set(place.primaryKey, 9);
+  return key;
+};
+
+export const readDroppedKey = (key: Buffer): { table: number; primaryKey: Buffer } => ({
+  table: key.readUInt32BE(5),
+  primaryKey: key.subarray(9),
+});
+
+/** All rows of which that copy dropped something. */
+export const droppedBy = (copy: number): KeyRange => ({
+  gte: numbered(PREFIX.dropped, copy),
+  lt: numbered(PREFIX.dropped, copy + 1),
+});
+
 export const logKey = (origin: number, sequence: Sequence | number): Buffer => {
   const key = Buffer.allocUnsafe(13);
   key[0] = PREFIX.log;
@@ -91,7 +128,7 @@ export const logKey = (origin: number, sequence: Sequence | number): Buffer => {
   return key;
 };
 
-/** The number after the prefix byte of origin, vector, table, attribute, row, index and log keys. */
+/** The number after the prefix byte of origin, vector, mark, table, attribute, row, index and log keys. */
 export const numberOf = (key: Buffer): number => key.readUInt32BE(1);
 
 export const primaryKeyOf = (storeKey: Buffer): Buffer => storeKey.subarray(ROW_PREFIX_BYTES);
@@ -120,6 +157,9 @@ export const indexPrefix = (table: number, attribute: number): Buffer => {
   key.writeUInt32BE(attribute, 5);
   return key;
 };
+
+/** The sequence in a log key. */
+export const sequenceOf = (key: Buffer): number => readSafeInteger(key, 5);
 
 /** Log entries of an origin from `first` on. */
 export const logFrom = (origin: number, first: number): KeyRange => ({

@@ -3,7 +3,7 @@
  * to feeds and change iterators; reads only what is durable, writes nothing.
  */
 import type { OriginId } from '../protocol/ids.js';
-import { logFrom } from './keys.js';
+import { logFrom, sequenceOf } from './keys.js';
 import type { Store } from './store.js';
 import type { Vector } from './vector.js';
 
@@ -56,7 +56,10 @@ const readDisk = async (
     while (bytes < request.bytesMax) {
       const found = await iterator.nextv(READ_AHEAD);
       if (found.length === 0) break;
-      for (const [, entry] of found) {
+      for (const [key, entry] of found) {
+        // The log was trimmed since its start was looked at.
+        if (entries.length === 0 && sequenceOf(key) !== request.after + 1)
+          return { kind: 'tooOld' };
         if (bytes > 0 && bytes + entry.length > request.bytesMax)
           return { kind: 'entries', entries };
         entries.push(entry);

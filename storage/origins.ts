@@ -52,3 +52,10 @@ export class Origins implements OriginNumbers {
     this.#origins[number] = origin;
   }
 }
+
+const LOCAL_SUFFIX = '~local';
+
+/** The log of what stays on this node. */
+export const localOriginOf = (origin: OriginId): OriginId => `${origin}${LOCAL_SUFFIX}` as OriginId;
+
+export const isLocalOrigin = (origin: OriginId): boolean => origin.endsWith(LOCAL_SUFFIX);

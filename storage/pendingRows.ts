@@ -23,6 +23,11 @@ export class PendingRows {
     return place === undefined ? undefined : this.#values[place];
   }
 
+  /** Keys of this batch in the range, in no order; also of rows that are gone in it. */
+  keysIn(range: { readonly from: Buffer; readonly to: Buffer }): Buffer[] {
+    return this.#keys.filter((key) => key.compare(range.from) >= 0 && key.compare(range.to) <= 0);
+  }
+
   #catchUp(): void {
     for (; this.#indexed < this.#keys.length; this.#indexed++)
       this.#index.set(this.#keys[this.#indexed]?.toString('latin1') ?? '', this.#indexed);

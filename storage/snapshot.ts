@@ -6,11 +6,14 @@
 import type { CopiedRow } from './commit.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
 import { tableGeneration } from '../protocol/ids.js';
+import type { Mark } from '../protocol/frames.js';
 import { newestStamp } from '../protocol/row.js';
 import { limits } from '../protocol/limits.js';
 import { primaryKeyOf, rowKey, rowsOf } from './keys.js';
 import { decodeRow } from './rowFormat.js';
-import { isLocalOrigin, type Store } from './store.js';
+import { loadMarks } from './marks.js';
+import { isLocalOrigin } from './origins.js';
+import type { Store } from './store.js';
 import { sizeOf } from './tables.js';
 import { loadVector, type Vector } from './vector.js';
 
@@ -23,6 +26,10 @@ export interface CopyPlace {
 
 export interface CopySource {
   readonly vector: Vector;
+  /** What had been purged. */
+  readonly marks: readonly Mark[];
+  /** Tables that are here as a whole, in the order their rows come: in these a row that is not here is deleted. */
+  readonly tables: readonly { readonly table: string; readonly generation: number }[];
   /** Of the rows still to come after the place asked for. */
   estimateRows(): Promise<number>;
   /** The next rows, up to about `bytesMax`; empty at the end. */
@@ -35,14 +42,15 @@ export const openCopy = async (store: Store, after?: CopyPlace): Promise<CopySou
   const snapshot = store.level.snapshot();
   const vector = await loadVector(store.level, store.origins, { snapshot });
   for (const origin of vector.keys()) if (isLocalOrigin(origin)) vector.delete(origin);
-  const reader = new RowReader({
-    store,
-    options: { snapshot },
-    tables: tablesAfter(store, after),
-    after,
-  });
+  const marks = await loadMarks(store.level, store.origins, { snapshot });
+  const tables = tablesAfter(store, after);
+  const reader = new RowReader({ store, options: { snapshot }, tables, after });
   return {
     vector,
+    marks: [...marks].map(([origin, version]) => ({ origin, version })),
+    tables: sharedTables(store)
+      .filter(({ wasLocal }) => !wasLocal)
+      .map(({ name, generation }) => ({ table: name, generation })),
     estimateRows: () => reader.estimateRows(),
     next: (bytesMax) => reader.next(bytesMax),
     close: async () => {
@@ -68,18 +76,18 @@ const tablesAfter = (store: Store, after: CopyPlace | undefined): CopiedTable[] 
     name: DEFINITIONS_TABLE,
     generation: tableGeneration(1),
   };
-  const tables: CopiedTable[] = [
-    definitions,
-    ...store.catalog.tables
-      .filter((table) => table.definition.replicate !== false)
-      .sort((a, b) => (a.name < b.name ? -1 : 1)),
-  ];
+  const tables: CopiedTable[] = [definitions, ...sharedTables(store)];
   if (!after) return tables;
   const from = tables.findIndex(
     (table) => table.name === after.table && table.generation === after.generation,
   );
   return from <= 0 ? tables : [definitions, ...tables.slice(from)];
 };
+
+const sharedTables = (store: Store): Table[] =>
+  store.catalog.tables
+    .filter((table) => table.definition.replicate !== false)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 
 interface RowIterator {
   nextv(size: number): Promise<[Buffer, Buffer][]>;

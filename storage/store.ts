@@ -23,10 +23,12 @@ import { definitionKey, definitionOf } from './definitionRows.js';
 import { CLOCK_KEY, indexOf, metaKey, rowKey, rowsOf } from './keys.js';
 import type { Level } from './level.js';
 import { LogTail } from './logTail.js';
-import { Origins } from './origins.js';
+import { isLocalOrigin, localOriginOf, Origins } from './origins.js';
 import { PendingRows } from './pendingRows.js';
 import { Recency } from './recency.js';
 import { decodeRow } from './rowFormat.js';
+import { loadMarks } from './marks.js';
+import { newestMark } from '../protocol/lateNews.js';
 import { loadVector, type Position, type Vector } from './vector.js';
 
 export interface StoreOptions {
@@ -46,7 +48,10 @@ export interface StoreOptions {
 /** What was found when the store was opened. */
 export type Recovery = 'created' | 'continued' | 'newIncarnation';
 
+export { isLocalOrigin, localOriginOf };
+
 const FORMAT = 1;
+const META_KEY = metaKey('node');
 
 interface Meta {
   format: number;
@@ -63,16 +68,17 @@ export class Store {
   readonly origins: Origins;
   readonly catalog: Catalog;
   readonly tail = new LogTail();
-  readonly incarnation: Incarnation;
   readonly recovery: Recovery;
-  /** This node's log. */
-  readonly origin: OriginId;
-  /** The log of tables that stay on this node; never offered to a peer. */
-  readonly localOrigin: OriginId;
+  #incarnation: Incarnation;
+  #origin: OriginId;
+  #localOrigin: OriginId;
+  #newestMark: Version;
   /** Positions of everything accepted, durable or in the batch being written. */
   readonly accepted: Map<OriginId, Position>;
   /** Positions of everything durable: what may be told to others. */
   readonly durable: Map<OriginId, Position>;
+  /** Per origin the version of the newest delete that was purged here or where this database was copied from. */
+  readonly marks: Map<OriginId, Version>;
   readonly recency: Recency;
   /** The hybrid clock: not below anything this store has seen. */
   clock: Version;
@@ -84,23 +90,57 @@ export class Store {
     origins: Origins;
     catalog: Catalog;
     vector: Map<OriginId, Position>;
+    marks: Map<OriginId, Version>;
     clock: Version;
     incarnation: Incarnation;
     recovery: Recovery;
   }) {
-    const { options, incarnation } = parts;
+    const { options } = parts;
     this.options = options;
     this.level = options.level;
     this.origins = parts.origins;
     this.catalog = parts.catalog;
     this.accepted = new Map(parts.vector);
     this.durable = parts.vector;
+    this.marks = parts.marks;
+    this.#newestMark = newestMark(parts.marks);
     this.clock = parts.clock;
     this.recency = new Recency(parts.clock);
-    this.incarnation = incarnation;
+    this.#incarnation = parts.incarnation;
+    this.#origin = originId({ node: options.node, incarnation: parts.incarnation });
+    this.#localOrigin = localOriginOf(this.#origin);
     this.recovery = parts.recovery;
-    this.origin = originId({ node: options.node, incarnation });
-    this.localOrigin = localOriginOf(this.origin);
+  }
+
+  /** This node's log, of its present incarnation. */
+  get origin(): OriginId {
+    return this.#origin;
+  }
+
+  /** The log of tables that stay on this node; never offered to a peer. */
+  get localOrigin(): OriginId {
+    return this.#localOrigin;
+  }
+
+  /** Goes on under a new incarnation. Called by a commit, whose batch writes what comes back. */
+  beginIncarnation(): { key: Buffer; value: Buffer } {
+    this.#incarnation = this.options.newIncarnation();
+    this.#origin = originId({ node: this.options.node, incarnation: this.#incarnation });
+    this.#localOrigin = localOriginOf(this.#origin);
+    return { key: META_KEY, value: encode(this.#meta(false)) };
+  }
+
+  /** The newest of all marks: no entry up to it is applied from a log. */
+  get newestMark(): Version {
+    return this.#newestMark;
+  }
+
+  /** Raises a mark. Called by a commit, which writes it; false: it was as high already. */
+  raiseMark(origin: OriginId, version: Version): boolean {
+    if (version <= (this.marks.get(origin) ?? 0)) return false;
+    this.marks.set(origin, version);
+    if (version > this.#newestMark) this.#newestMark = version;
+    return true;
   }
 
   /** Recovers what the level holds. DAMAGED or STORAGE_FAILED when that is impossible. */
@@ -109,6 +149,7 @@ export class Store {
     const meta = await readMeta(level);
     const origins = await Origins.load(level);
     const vector = await loadVector(level, origins);
+    const marks = await loadMarks(level, origins);
     const catalog = await Catalog.load({
       level,
       database,
@@ -124,6 +165,7 @@ export class Store {
       origins,
       catalog,
       vector,
+      marks,
       clock: await recoverClock(level, vector),
       incarnation: goesOn ? (meta.incarnation as Incarnation) : options.newIncarnation(),
       recovery: meta === undefined ? 'created' : goesOn ? 'continued' : 'newIncarnation',
@@ -139,7 +181,9 @@ export class Store {
 
   /** The row as accepted so far; `forming` is the open commit's. Undefined: none. */
   row(storeKey: Buffer, forming?: PendingRows): Row | undefined {
-    const pending = forming?.get(storeKey) ?? this.inFlight.get(storeKey);
+    let pending = forming?.get(storeKey);
+    // Null: gone in the forming batch, whatever the one being written says.
+    if (pending === undefined) pending = this.inFlight.get(storeKey);
     if (pending === null) return undefined;
     const bytes = pending ?? this.level.getSync(storeKey);
     return bytes === undefined ? undefined : decodeRow(bytes, this.origins);
@@ -176,31 +220,28 @@ export class Store {
   }
 
   async #writeMeta(clean: boolean): Promise<void> {
-    const meta: Meta = {
+    // Always flushed: a mark of a clean stop that outlives what was written since would let sequences be used twice.
+    await this.level.put(META_KEY, encode(this.#meta(clean)), { sync: true } as object);
+  }
+
+  #meta(clean: boolean): Meta {
+    return {
       format: FORMAT,
       node: this.options.node,
-      incarnation: this.incarnation,
+      incarnation: this.#incarnation,
       bootId: this.options.bootId,
       writeAsync: this.options.writeAsync,
       clean,
     };
-    // Always flushed: a mark of a clean stop that outlives what was written since would let sequences be used twice.
-    await this.level.put(metaKey('node'), encode(meta), { sync: true } as object);
   }
 }
-
-const LOCAL_SUFFIX = '~local';
-
-export const localOriginOf = (origin: OriginId): OriginId => `${origin}${LOCAL_SUFFIX}` as OriginId;
-
-export const isLocalOrigin = (origin: OriginId): boolean => origin.endsWith(LOCAL_SUFFIX);
 
 /** Sequences are never reused: the incarnation goes on only where nothing written under it can be gone. */
 const nothingMayBeMissing = (meta: Meta, options: StoreOptions): boolean =>
   meta.node === options.node && (meta.clean || !meta.writeAsync || meta.bootId === options.bootId);
 
 const readMeta = async (level: Level): Promise<Meta | undefined> => {
-  const bytes = await level.get(metaKey('node'));
+  const bytes = await level.get(META_KEY);
   if (bytes === undefined) return undefined;
   const meta = decode(bytes) as Meta;
   if (meta.format !== FORMAT)

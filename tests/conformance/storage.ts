@@ -5,7 +5,6 @@
 import test, { type ExecutionContext } from 'ava';
 import { encode, encodeRecord } from '../../protocol/codec.js';
 import { TICKS_PER_MILLISECOND } from '../../protocol/clock.js';
-import { newCopy, withRows, withSnapshot } from '../../protocol/copyCheckpoint.js';
 import { encodeEntry, readEntryHeader, type TableChanges } from '../../protocol/entry.js';
 import { nodeOf, sequence, tableGeneration, tableName, version } from '../../protocol/ids.js';
 import type { OriginId } from '../../protocol/ids.js';
@@ -36,6 +35,7 @@ import {
   transaction,
   write,
 } from '../support/stores.js';
+import { copyInto } from '../support/copying.js';
 
 /** Fresh levels for one test, and what may happen to them. */
 export interface StorageStage {
@@ -950,31 +950,6 @@ const populated = async (stage: StorageStage, node: string): Promise<Store> => {
   }
   await write(store, { table: 'apes', type: 'delete', keys: ['k'] });
   return store;
-};
-
-/** One copy from `source` into `to`, adopting at its end when it gets there. */
-const copyInto = async (
-  to: Store,
-  from: Store,
-  options: { checkpoint?: typeof newCopy; rowsMax?: number } = {},
-): Promise<typeof newCopy> => {
-  const source = await openCopy(from, options.checkpoint?.after ?? undefined);
-  let copy = withSnapshot(options.checkpoint ?? newCopy, {
-    positions: [...source.vector].map(([id, position]) => ({ origin: id, ...position })),
-    owed: [],
-    estimatedRows: 0,
-  });
-  const found = await allRows(source);
-  const rows = found.slice(0, options.rowsMax ?? found.length);
-  await inCommit(to, (commit) => {
-    if (!commit.applyCopied(rows)) throw new Error('a table was not defined');
-    const last = rows.at(-1);
-    if (last) copy = withRows(copy, { count: rows.length, after: placeOf(last) });
-    if (rows.length < found.length) return;
-    const positions = [...(copy.adopt ?? [])];
-    commit.adopt(positions.map(([id, position]) => [id, { ...position, logStart: sequence(1) }]));
-  });
-  return copy;
 };
 
 const copies: Record<string, Scene> = {

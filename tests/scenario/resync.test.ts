@@ -36,6 +36,8 @@ const effectText = (effect: ResyncEffect): string => {
       return `apply places ${effect.places.join(' ') || 'none'} of ${effect.bytes} bytes`;
     case 'sendCopyRequest':
       return `send CopyRequest${effect.after ? ` after ${effect.after.table}` : ''}`;
+    case 'applyRows':
+      return 'apply the rows';
     case 'lost':
       return `lost ${effect.origins.map(({ origin, problem }) => `${nameOf(origin)} (${problem})`).join(' ')}`;
     default:
@@ -75,7 +77,9 @@ const EVENTS: Record<string, (command: Command) => ResyncEvent> = {
     return { type: 'copyWanted', after };
   },
   rows: (command) => ({ type: 'rowsReceived', bytes: numberIn(command, 'bytes') }),
-  copyOver: () => ({ type: 'copyOver' }),
+  begun: () => ({ type: 'copyBegun' }),
+  ended: () => ({ type: 'copyEnded' }),
+  refused: () => ({ type: 'copyRefused' }),
 };
 
 transcript('resync.txt', () => {

@@ -122,6 +122,7 @@ const fakeConfig = (options: FakeNodeOptions): Config => ({
     routes: [],
     databases: '*',
     maxClockSkewMs: 60_000,
+    tombstoneRetentionMs: 864_000_000,
     maxTransactionBytes: 1 << 26,
     maxPayloadBytes: 1 << 22,
     pingIntervalMs: 30_000,

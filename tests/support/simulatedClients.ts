@@ -128,7 +128,7 @@ export class SimulatedClients {
     if (!watch.isExact) return;
     this.reads++;
     for (const [place, key] of this.#keys.entries()) {
-      const expected = this.#history.fold(rowName(table, encodeKey(key)), watch.covers);
+      const expected = this.#history.read(rowName(table, encodeKey(key)), watch.covers);
       if (textOf(records[place]) !== textOf(expected))
         throw new Error(
           `${watch.name} shows ${table} ${key} as ${textOf(records[place])}, expected ${textOf(expected)}`,

@@ -5,6 +5,7 @@
 import { decode } from '../../protocol/codec.js';
 import { readEntryHeader, readEntryNotes, readEntryTables } from '../../protocol/entry.js';
 import type { OriginId } from '../../protocol/ids.js';
+import { decodeKey } from '../../protocol/orderedKey.js';
 import { mapEntries } from '../../protocol/skipScan.js';
 import type { RowChange } from '../../protocol/row.js';
 
@@ -90,6 +91,13 @@ export class History {
       else record = { ...record, ...effect.values };
     }
     return record;
+  }
+
+  /** The same as users read it: the key is that of the row, whatever its attributes say. */
+  read(row: string, covers: Covers): Values | undefined {
+    const record = this.fold(row, covers);
+    const key = Buffer.from(row.slice(row.indexOf(' ') + 1), 'hex');
+    return record && { ...record, id: decodeKey(key) };
   }
 
   /** Changes of one row by different origins with the same version: the name of the origin decides. */

@@ -33,6 +33,9 @@ const EPOCH_MS = 1_700_000_000_000;
 export interface NodeSettings {
   readonly writeAsync: boolean;
   readonly maxClockSkewMs: number;
+  /** How long logs and deletes are kept. */
+  readonly auditRetentionMs: number;
+  readonly tombstoneRetentionMs: number;
   readonly pingIntervalMs: number;
   /** Actors have their turn at once, or up to so much later. */
   readonly turnMsMax: number;
@@ -187,6 +190,7 @@ export class SimulatedNode {
         routes: [],
         databases: '*',
         maxClockSkewMs,
+        tombstoneRetentionMs: this.#settings.tombstoneRetentionMs,
         maxTransactionBytes,
         maxPayloadBytes: 4_000_000,
         pingIntervalMs,
@@ -196,7 +200,7 @@ export class SimulatedNode {
       debug: { allowCrash: false },
       storage: { engine: 'level', path: '/', writeAsync, maxTransactionQueueMs: 45_000 },
       authentication: { authorizeLocal: false, cacheTtlMs: 0 },
-      logging: { level: 'error', auditRetentionMs: 0 },
+      logging: { level: 'error', auditRetentionMs: this.#settings.auditRetentionMs },
       tables: [],
     };
   }

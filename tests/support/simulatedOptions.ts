@@ -50,6 +50,9 @@ export interface SimulationOptions {
   readonly clockStepMs: number;
   readonly skewMsMax: number;
   readonly maxClockSkewMs: number;
+  /** How long logs and deletes are kept: for ever, or so short that absences outlast it. */
+  readonly auditRetentionMs: number;
+  readonly tombstoneRetentionMs: number;
   readonly limits: Readonly<Partial<Record<keyof typeof limits, number>>>;
 }
 
@@ -82,9 +85,25 @@ export const optionsOf = (seed: number): SimulationOptions => {
     clockStepMs: random.pick([1, 1, 20, 500, 5_000]),
     skewMsMax: random.pick([0, 0, 5, 300, 4_000]),
     maxClockSkewMs: random.pick([1_500, 60_000]),
+    ...retentionOf(new SeededRandom(seed ^ 0xf0e6e7)),
     limits: limitsOf(random, mode),
   };
 };
+
+const FOR_EVER_MS = 864_000_000;
+
+/** Random numbers of its own: what else a seed means stays. */
+const retentionOf = (
+  random: SeededRandom,
+): Pick<SimulationOptions, 'auditRetentionMs' | 'tombstoneRetentionMs'> => {
+  if (random.chance(0.5))
+    return { auditRetentionMs: FOR_EVER_MS, tombstoneRetentionMs: FOR_EVER_MS };
+  const auditRetentionMs = random.pick([30, 150, 1_000]);
+  return { auditRetentionMs, tombstoneRetentionMs: auditRetentionMs * random.pick([1, 3, 10]) };
+};
+
+export const forgets = ({ tombstoneRetentionMs }: SimulationOptions): boolean =>
+  tombstoneRetentionMs < FOR_EVER_MS;
 
 const isPossible = (fault: Fault, mode: SimulationOptions['mode'], nodes: number): boolean => {
   if (fault === 'powerLoss' || fault === 'wipe') return mode === 'losses';

@@ -4,6 +4,7 @@ import { CatchingUp } from '../../actors/catchingUp.js';
 import type { ActorRef } from '../../actors/kernel/types.js';
 import type { ResyncMessage } from '../../actors/messages.js';
 import type { CopiedPosition } from '../../protocol/copyCheckpoint.js';
+import type { Mark } from '../../protocol/frames.js';
 import { encodeRecord } from '../../protocol/codec.js';
 import { encodeEntry } from '../../protocol/entry.js';
 import {
@@ -18,6 +19,7 @@ import {
 import { limits } from '../../protocol/limits.js';
 import { encodeKey } from '../../protocol/orderedKey.js';
 import type { Row } from '../../protocol/row.js';
+import type { Commit } from '../../storage/commit.js';
 import type { Store } from '../../storage/store.js';
 import { definition, inCommit, memoryStore, origin } from '../support/stores.js';
 
@@ -87,21 +89,35 @@ const row: Row = {
   stamp: { version: version(1), origin: B },
   body: encodeRecord({ x: 1 }),
 };
-const sent = (key: string) => ({
-  table: tableName('dogs'),
-  generation: tableGeneration(1),
-  key: encodeKey(key),
-  row,
-});
+const begin = (
+  catchingUp: CatchingUp,
+  peer: NodeName,
+  snapshot: { has: number; owed?: readonly CopiedPosition[]; rows?: number; marks?: Mark[] },
+): ReturnType<CatchingUp['copyBegun']> =>
+  catchingUp.copyBegun(peer, {
+    positions: [at(snapshot.has)],
+    owed: snapshot.owed ?? [],
+    estimatedRows: snapshot.rows ?? 1,
+    marks: snapshot.marks ?? [],
+  });
+
+/** One row of the copy, in this batch. */
+const merge = (catchingUp: CatchingUp, commit: Commit): void => {
+  commit.applyCopied([
+    { table: tableName('dogs'), generation: tableGeneration(1), key: encodeKey('k'), row },
+  ]);
+  const after = { table: 'dogs', generation: 1, key: Buffer.from(encodeKey('k')) };
+  catchingUp.ledger.merged({ count: 1, after }, commit);
+};
 
 /** A copy from PEER that has B up to `has` and owes `owed`, finished here in a batch that is durable. */
 const copied = async (
   { store, catchingUp }: Stage,
   copy: { has: number; owed: readonly CopiedPosition[] },
 ): Promise<void> => {
-  catchingUp.copyBegun(PEER, { positions: [at(copy.has)], owed: copy.owed, estimatedRows: 1 });
+  begin(catchingUp, PEER, copy);
   await inCommit(store, (commit) => {
-    catchingUp.takeRows(PEER, [sent('k')], commit);
+    merge(catchingUp, commit);
     catchingUp.finishCopy(PEER, commit);
   });
   catchingUp.adopted();
@@ -114,15 +130,11 @@ const apply = async (store: Store, count: number): Promise<void> =>
     commit.apply(B, encodeEntry({ ...place, tables: [] }));
   });
 
-test('definitions that open a copy again do not move its place back to the beginning', async (t) => {
+test('rows that do not move the place of a copy do not take it back to the beginning', async (t) => {
   const { store, catchingUp } = await stageOf();
   link(catchingUp, PEER, { has: 5_000 });
-  const begin = (peer: NodeName): void =>
-    catchingUp.copyBegun(peer, { positions: [at(5_000)], owed: [], estimatedRows: 1 });
-  const defined = { ...sent('x'), table: tableName('__tables__') };
-  begin(PEER);
-  await inCommit(store, (commit) => t.true(catchingUp.takeRows(PEER, [sent('k')], commit)));
-  const again = resyncOf();
+  begin(catchingUp, PEER, { has: 5_000 });
+  await inCommit(store, (commit) => merge(catchingUp, commit));
   const asked: unknown[] = [];
   const send = (message: ResyncMessage): 'queued' => {
     if (message.type === 'copy.wanted') asked.push(message.after?.table);
@@ -130,16 +142,43 @@ test('definitions that open a copy again do not move its place back to the begin
   };
   for (const round of [1, 2]) {
     catchingUp.linked(PEER, {
-      resync: { ...again, send },
+      resync: { ...resyncOf(), send },
       origin: origin(PEER),
       positions: [at(5_000)],
       whole: true,
     });
-    begin(PEER);
+    t.is(begin(catchingUp, PEER, { has: 5_000 }), 'begun');
     t.is(asked.length, round);
-    await inCommit(store, (commit) => t.true(catchingUp.takeRows(PEER, [defined], commit)));
+    await inCommit(store, (commit) => catchingUp.ledger.merged({ count: 1, after: null }, commit));
   }
   t.deepEqual(asked, ['dogs', 'dogs']);
+});
+
+test('CX-33: a copy begins again at a source that has purged what earlier snapshots do not know', async (t) => {
+  const { store, catchingUp, again } = await stageOf();
+  const resync = link(catchingUp, PEER, { has: 5_000 });
+  begin(catchingUp, PEER, { has: 5_000 });
+  await inCommit(store, (commit) => merge(catchingUp, commit));
+  catchingUp.unlinked(PEER, resync);
+  const next = link(catchingUp, THIRD, { has: 6_000 });
+  t.is(begin(catchingUp, THIRD, { has: 6_000, marks: [at(5_001)] }), 'again');
+  t.deepEqual(next.told, ['wants ', 'copy.wanted', 'copy.wanted']);
+  t.is(catchingUp.ledger.copy?.after, null);
+  t.is(begin(catchingUp, THIRD, { has: 6_000, marks: [at(5_001)] }), 'begun');
+  t.is(catchingUp.ledger.copy?.adopt?.get(B)?.sequence, sequence(6_000));
+  await inCommit(store, (commit) => catchingUp.ledger.note(commit));
+  t.is((await again()).ledger.copy?.after, null);
+});
+
+test('CX-33: a copy goes on at a source whose purged deletes its snapshots know', async (t) => {
+  const { store, catchingUp } = await stageOf();
+  const resync = link(catchingUp, PEER, { has: 5_000 });
+  begin(catchingUp, PEER, { has: 5_000 });
+  await inCommit(store, (commit) => merge(catchingUp, commit));
+  catchingUp.unlinked(PEER, resync);
+  link(catchingUp, THIRD, { has: 6_000 });
+  t.is(begin(catchingUp, THIRD, { has: 6_000, marks: [at(5_000)] }), 'begun');
+  t.is(catchingUp.ledger.copy?.after?.table, 'dogs');
 });
 
 test('a node that copies is whole only when what it adopts is durable', async (t) => {
@@ -148,9 +187,9 @@ test('a node that copies is whole only when what it adopts is durable', async (t
   const resync = link(catchingUp, PEER, { has: 5_000 });
   t.is(resync.told.at(-1), 'copy.wanted');
   t.false(catchingUp.isWhole);
-  catchingUp.copyBegun(PEER, { positions: [at(5_000)], owed: [], estimatedRows: 1 });
+  begin(catchingUp, PEER, { has: 5_000 });
   await inCommit(store, (commit) => {
-    t.true(catchingUp.takeRows(PEER, [sent('k')], commit));
+    merge(catchingUp, commit);
     t.true(catchingUp.finishCopy(PEER, commit));
     t.false(catchingUp.isWhole);
   });
@@ -165,10 +204,10 @@ test('what the source of a copy owed is owed here, until it is reached', async (
   link(catchingUp, PEER, { has: 5_000 });
   await copied(stage, { has: 5_000, owed: [at(5_001)] });
   t.false(catchingUp.isReady);
-  t.deepEqual(catchingUp.owed, [at(5_001)]);
+  t.deepEqual(catchingUp.ledger.owed, [at(5_001)]);
   await apply(store, 5_001);
   catchingUp.advanced([B]);
-  t.deepEqual(catchingUp.owed, []);
+  t.deepEqual(catchingUp.ledger.owed, []);
   t.true(catchingUp.isReady);
   t.is(notes.due, 1);
 });
@@ -178,20 +217,20 @@ test('a restart knows what copies promised, and forgets it when it is reached', 
   link(stage.catchingUp, PEER, { has: 5_000 });
   await copied(stage, { has: 5_000, owed: [at(5_001)] });
   const restarted = await stage.again();
-  t.deepEqual(restarted.owed, [at(5_001)]);
+  t.deepEqual(restarted.ledger.owed, [at(5_001)]);
   t.false(restarted.isReady);
   t.true(restarted.isWhole);
   await apply(stage.store, 5_001);
   const reached = await stage.again();
-  t.deepEqual(reached.owed, []);
+  t.deepEqual(reached.ledger.owed, []);
   t.true(reached.isReady);
 });
 
 test('a restart goes on with a copy after the last row it took', async (t) => {
   const { store, catchingUp, again } = await stageOf();
   link(catchingUp, PEER, { has: 5_000 });
-  catchingUp.copyBegun(PEER, { positions: [at(5_000)], owed: [], estimatedRows: 2 });
-  await inCommit(store, (commit) => catchingUp.takeRows(PEER, [sent('k')], commit));
+  begin(catchingUp, PEER, { has: 5_000, rows: 2 });
+  await inCommit(store, (commit) => merge(catchingUp, commit));
   const restarted = await again();
   t.false(restarted.isWhole);
   t.like(restarted.progress, { from: null, rowsDone: 1, rowsEstimated: 2 });
@@ -205,13 +244,13 @@ for (const [own, isWhole] of [
   test(`everybody linked is in the middle of a copy: ${own} ${isWhole ? 'gives up its own' : 'waits'}`, async (t) => {
     const { store, catchingUp, notes } = await stageOf(nodeName(own));
     const first = link(catchingUp, PEER, { has: 5_000 });
-    catchingUp.copyBegun(PEER, { positions: [at(5_000)], owed: [at(6_000)], estimatedRows: 2 });
-    await inCommit(store, (commit) => catchingUp.takeRows(PEER, [sent('k')], commit));
+    begin(catchingUp, PEER, { has: 5_000, owed: [at(6_000)], rows: 2 });
+    await inCommit(store, (commit) => merge(catchingUp, commit));
     catchingUp.unlinked(PEER, first);
     t.false(catchingUp.isWhole);
     link(catchingUp, PEER, { has: 5_000, whole: false });
     t.is(catchingUp.isWhole, isWhole);
-    t.deepEqual(catchingUp.owed, isWhole ? [at(6_000)] : []);
+    t.deepEqual(catchingUp.ledger.owed, isWhole ? [at(6_000)] : []);
     t.is(notes.due, isWhole ? 1 : 0);
     t.false(catchingUp.isReady);
     t.is(store.sharedVector().get(B), undefined);

@@ -32,6 +32,7 @@ test('an empty input gives the documented defaults', (t) => {
       routes: [],
       databases: '*',
       maxClockSkewMs: 60_000,
+      tombstoneRetentionMs: 10 * 86_400_000,
       maxTransactionBytes: 64 * 1024 * 1024,
       maxPayloadBytes: 4 * 1024 * 1024,
       pingIntervalMs: 30_000,

@@ -1,13 +1,15 @@
 /** What a copy from several snapshots may adopt, and what it has to reach. */
 import test from 'ava';
 import {
-  newCopy,
+  newCopy as newCopyNumbered,
   withRows,
   withSnapshot,
   type CopyCheckpoint,
 } from '../../protocol/copyCheckpoint.js';
 import { sequence, version } from '../../protocol/ids.js';
 import { originNamed, shown } from '../support/scenario.js';
+
+const newCopy = newCopyNumbered(1);
 
 const copied = (vector: Record<string, number>) =>
   Object.entries(vector).map(([name, at]) => ({

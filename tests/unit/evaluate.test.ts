@@ -24,6 +24,7 @@ const tableOf = (given: TableDefinition): Table => ({
       { number: place + 1, name, index: 'none', dropped: false },
     ]),
   ),
+  wasLocal: false,
 });
 
 const stored = (record: object): Row => ({

@@ -31,13 +31,17 @@ const opening = {
   origin: OWN,
   positions: [at(OWN, LENGTH), at(OLD, 9)],
   whole: true,
-  owed: () => [],
   openCopy: () =>
     Promise.resolve({
-      vector: new Map(),
-      estimateRows: () => Promise.resolve(1),
-      next: () => Promise.resolve({ rows: [] }),
-      close: () => Promise.resolve(),
+      owed: [],
+      source: {
+        vector: new Map(),
+        marks: [],
+        tables: [],
+        estimateRows: () => Promise.resolve(1),
+        next: () => Promise.resolve({ rows: [] }),
+        close: () => Promise.resolve(),
+      },
     }),
   log: {
     vector: () => new Map(),

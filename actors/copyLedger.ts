@@ -1,0 +1,235 @@
+/**
+ * What a database has to remember of its copies: how far the one that goes on has got, and what finished and abandoned
+ * ones promised and has not come yet. Stored in the batches of the rows it speaks of. Used by CatchingUp only, which
+ * decides from whom to copy.
+ */
+import { encode } from '../protocol/codec.js';
+import {
+  begunAgain,
+  byOrigin,
+  mustBeginAgain,
+  newCopy,
+  withRows,
+  withSnapshot,
+  type CopiedPosition,
+  type CopyCheckpoint,
+} from '../protocol/copyCheckpoint.js';
+import type { CopyPlaceOnWire, Mark } from '../protocol/frames.js';
+import type { NodeName, OriginId } from '../protocol/ids.js';
+import {
+  nextOrphan,
+  promised,
+  watchLost,
+  withoutOrphan,
+  withoutReached,
+  type LeadingPeer,
+  type LostSince,
+  type Orphan,
+  type OwedCopy,
+  type Waits,
+} from '../protocol/owed.js';
+import { readNote, type Commit } from '../storage/commit.js';
+import { metaKey } from '../storage/keys.js';
+import type { Store } from '../storage/store.js';
+
+const COPY_KEY = metaKey('copy');
+
+/** What a source says of itself before its rows. */
+export interface BegunSnapshot {
+  readonly positions: readonly CopiedPosition[];
+  readonly owed: readonly CopiedPosition[];
+  readonly estimatedRows: number;
+  readonly marks: readonly Mark[];
+}
+
+export class CopyLedger {
+  readonly #store: Store;
+  readonly #noteDue: () => void;
+  #copy: CopyCheckpoint | null;
+  /** Positions were taken over by a batch that is not yet durable. */
+  #isAdopting = false;
+  #owed: readonly OwedCopy[];
+  /** Copies whose promises are settled, and of which it is still noted what they dropped. */
+  #settled: readonly number[];
+  #lastCopy: number;
+  #lostSince: LostSince = new Map();
+
+  private constructor(store: Store, noteDue: () => void, stored: StoredState | undefined) {
+    this.#store = store;
+    this.#noteDue = noteDue;
+    this.#copy = stored?.copy ? restored(stored.copy) : null;
+    this.#owed = (stored?.owed ?? []).map(({ number, reach }) => ({
+      number,
+      reach: byOrigin(reach),
+    }));
+    this.#settled = stored?.settled ?? [];
+    this.#lastCopy = stored?.lastCopy ?? 0;
+    this.forgetReached();
+  }
+
+  /** `noteDue` is called when `note` should go into the next batch. */
+  static async load(store: Store, noteDue: () => void): Promise<CopyLedger> {
+    const stored = (await readNote(store, COPY_KEY)) as StoredState | undefined;
+    return new CopyLedger(store, noteDue, stored);
+  }
+
+  get copy(): CopyCheckpoint | null {
+    return this.#copy;
+  }
+
+  get owesNothing(): boolean {
+    return this.#owed.length === 0;
+  }
+
+  /** False in the middle of a copy, until what it adopts is durable. */
+  get isWhole(): boolean {
+    return this.#copy === null && !this.#isAdopting;
+  }
+
+  /** What whoever copies from here has to reach beside this node's vector. */
+  get owed(): readonly CopiedPosition[] {
+    return [...promised(this.#owed).values()];
+  }
+
+  /** Goes on with the copy there is, or begins one. */
+  goOn(): CopyCheckpoint {
+    this.#copy ??= newCopy(++this.#lastCopy);
+    return this.#copy;
+  }
+
+  /** False: the copy has to begin again from the first row, and this snapshot's rows are of no use to it. */
+  snapshot(snapshot: BegunSnapshot): boolean {
+    if (!this.#copy) return false;
+    const goesOn = !mustBeginAgain(this.#copy, snapshot.marks);
+    this.#copy = goesOn ? withSnapshot(this.#copy, snapshot) : begunAgain(this.#copy);
+    if (!goesOn) this.#noteDue();
+    return goesOn;
+  }
+
+  merged(rows: { count: number; after: CopyPlaceOnWire | null }, commit: Commit): void {
+    if (!this.#copy) return;
+    this.#copy = withRows(this.#copy, rows);
+    this.note(commit);
+  }
+
+  /** All rows are merged: takes over the positions they vouch for. */
+  finish(commit: Commit): void {
+    if (!this.#copy) return;
+    commit.adopt(
+      [...(this.#copy.adopt ?? [])].map(([origin, position]) => [
+        origin,
+        { ...position, logStart: position.sequence },
+      ]),
+    );
+    this.#isAdopting = true;
+    this.#end(this.#copy);
+    this.note(commit);
+  }
+
+  /** The batch of `finish` is durable. */
+  adopted(): void {
+    this.#isAdopting = false;
+  }
+
+  /** What it took stays, and is owed. */
+  abandon(): void {
+    if (this.#copy) this.#end(this.#copy);
+    this.#noteDue();
+  }
+
+  /** Puts what a restart has to know into a batch; nothing when there is nothing. */
+  note(commit: Commit): void {
+    const state: StoredState = {
+      copy: this.#copy && stored(this.#copy),
+      owed: this.#owed.map(({ number, reach }) => ({ number, reach: [...reach.values()] })),
+      settled: [...this.#settled],
+      lastCopy: this.#lastCopy,
+    };
+    const isEmpty = state.copy === null && state.owed.length === 0 && state.settled.length === 0;
+    commit.putNote(COPY_KEY, isEmpty ? undefined : encode(state));
+  }
+
+  /** The vector moved: what was promised may have been reached. */
+  forgetReached(): void {
+    const left = withoutReached(this.#owed, this.#store.durable);
+    if (promiseCount(left) === promiseCount(this.#owed)) return;
+    this.#owe(left);
+    this.#noteDue();
+  }
+
+  /** What nobody leads to any more, once that has been so for long enough. */
+  orphan(situation: {
+    peers: ReadonlyMap<NodeName, LeadingPeer>;
+    everybodyIsLinked: boolean;
+    waits: Waits;
+    nowMs: number;
+  }): Orphan | null {
+    if (!this.isWhole || this.owesNothing) return null;
+    const { peers, ...rest } = situation;
+    const owed = this.#owed;
+    const place = { owed, vector: this.#store.durable, peers, nowMs: rest.nowMs };
+    this.#lostSince = watchLost(this.#lostSince, place);
+    return nextOrphan(this.#lostSince, { owed, ...rest });
+  }
+
+  /** The orphan was written again: nobody waits for it any more. */
+  wroteAgain(orphan: { copy: number; origin: OriginId }, commit: Commit): void {
+    this.#owe(withoutOrphan(this.#owed, orphan));
+    this.note(commit);
+  }
+
+  /** A copy whose promises are settled, and of which it is still noted what it dropped. */
+  get settled(): number | null {
+    return this.#settled[0] ?? null;
+  }
+
+  /** What the first settled copy dropped is forgotten in this batch. */
+  forgotSettled(commit: Commit): void {
+    this.#settled = this.#settled.slice(1);
+    this.note(commit);
+  }
+
+  #end({ number, reach }: CopyCheckpoint): void {
+    this.#copy = null;
+    if (reach.size > 0) this.#owed = [...this.#owed, { number, reach }];
+    else this.#settled = [...this.#settled, number];
+  }
+
+  #owe(owed: readonly OwedCopy[]): void {
+    const numbers = new Set(owed.map(({ number }) => number));
+    const done = this.#owed.filter(({ number }) => !numbers.has(number));
+    this.#settled = [...this.#settled, ...done.map(({ number }) => number)];
+    this.#owed = owed;
+  }
+}
+
+const promiseCount = (owed: readonly OwedCopy[]): number =>
+  owed.reduce((sum, { reach }) => sum + reach.size, 0);
+
+interface StoredState {
+  copy: StoredCheckpoint | null;
+  owed: { number: number; reach: CopiedPosition[] }[];
+  settled: number[];
+  lastCopy: number;
+}
+
+interface StoredCheckpoint {
+  number: number;
+  after: CopyCheckpoint['after'];
+  adopt: CopiedPosition[] | null;
+  reach: CopiedPosition[];
+  rowsDone: number;
+  rowsEstimated: number;
+}
+
+const stored = (copy: CopyCheckpoint): StoredCheckpoint => ({
+  ...copy,
+  adopt: copy.adopt && [...copy.adopt.values()],
+  reach: [...copy.reach.values()],
+});
+
+const restored = (checkpoint: StoredCheckpoint): CopyCheckpoint => ({
+  ...checkpoint,
+  adopt: checkpoint.adopt && byOrigin(checkpoint.adopt),
+  reach: byOrigin(checkpoint.reach),
+});

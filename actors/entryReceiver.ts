@@ -1,0 +1,85 @@
+/**
+ * Takes peers' entries into the batches of a database, and says what became of them. Used by the shardRouter only.
+ * Whether an entry may be applied is decided by the commit; here is only what needs the wall clock.
+ */
+import { isTooFarAhead, observe } from '../protocol/clock.js';
+import type { SentEntry } from '../protocol/dataFrames.js';
+import { readEntryHeader } from '../protocol/entry.js';
+import type { OriginPosition } from '../protocol/frames.js';
+import type { OriginId, Version } from '../protocol/ids.js';
+import type { ApplyProblem } from '../protocol/resync.js';
+import type { Commit } from '../storage/commit.js';
+import type { Store } from '../storage/store.js';
+import type { GroupCommit } from './groupCommit.js';
+import type { ActorContext } from './kernel/types.js';
+import type { RouterMessage } from './messages.js';
+import type { NodeResources } from './resources.js';
+
+export interface EntryReceiverParts {
+  readonly store: Store;
+  readonly group: GroupCommit;
+  readonly resources: NodeResources;
+  readonly context: ActorContext<RouterMessage>;
+  readonly positionsOf: (origins: Iterable<OriginId>) => OriginPosition[];
+}
+
+export class EntryReceiver {
+  readonly #parts: EntryReceiverParts;
+
+  constructor(parts: EntryReceiverParts) {
+    this.#parts = parts;
+  }
+
+  apply(message: Extract<RouterMessage, { type: 'entries.apply' }>): void {
+    const { group, positionsOf } = this.#parts;
+    const commit = group.forming;
+    const problems = new Map<OriginId, ApplyProblem>();
+    const touched = new Set<OriginId>();
+    for (const entry of message.entries) {
+      if (problems.has(entry.origin)) continue;
+      const problem = this.#applyEntry(commit, entry);
+      if (problem) problems.set(entry.origin, problem);
+      touched.add(entry.origin);
+    }
+    group.whenDurable({
+      done: () =>
+        message.from.send({
+          type: 'entries.committed',
+          positions: positionsOf(touched),
+          bytes: message.bytes,
+          problems: [...problems].map(([origin, problem]) => ({ origin, problem })),
+        }),
+      // The writer restarts; the sender starts again from the vector.
+      failed: () => undefined,
+    });
+    group.pump();
+  }
+
+  /** A peer's clock at its greeting: what is written here from now on is ordered after it. */
+  observeClock(clock: Version): void {
+    const { store } = this.#parts;
+    if (!this.areTooFarAhead([{ version: clock }])) store.clock = observe(store.clock, clock);
+  }
+
+  /** Rows from a clock far ahead would carry this node's clock with them, and no peer would take what it writes. */
+  areTooFarAhead(written: readonly { readonly version: Version }[]): boolean {
+    const { config, environment } = this.#parts.resources;
+    const { maxClockSkewMs } = config.replication;
+    const nowMs = environment.now();
+    return written.some(({ version }) => isTooFarAhead({ version, nowMs, maxClockSkewMs }));
+  }
+
+  #applyEntry(commit: Commit, { origin, bytes }: SentEntry): ApplyProblem | null {
+    const { context, resources } = this.#parts;
+    if (this.areTooFarAhead([readEntryHeader(bytes)])) {
+      context.count('entriesAheadOfClock');
+      resources.log.warn({ origin }, 'an entry is further ahead than replication.maxClockSkew');
+      return 'ahead';
+    }
+    const outcome = commit.apply(origin, bytes);
+    if (outcome === 'applied' || outcome === 'known') return null;
+    if (outcome === 'damaged') context.count('damagedEntries');
+    if (outcome === 'late') context.count('lateEntries');
+    return outcome;
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * What a node that has forgotten deletes may take from others, and what has to be written again so that nobody is left
+ * with the wrong half of it (docs/ARCHITECTURE.md, Late news). Marks say what was forgotten: per origin, the version of
+ * the newest delete that was purged. They decide, never a clock. Called by storage/. Pure and total.
+ */
+import type { Covers } from './absence.js';
+import type { Mark } from './frames.js';
+import type { OriginId, Version } from './ids.js';
+import { recordOf, type Row, type RowChange } from './row.js';
+
+export type Marks = ReadonlyMap<OriginId, Version>;
+
+const NEVER = 0 as Version;
+
+/** The version of the newest delete that was purged at all; 0: none. */
+export const newestMark = (marks: Marks): Version => {
+  let newest = NEVER;
+  for (const version of marks.values()) if (version > newest) newest = version;
+  return newest;
+};
+
+/**
+ * Whether an entry beyond the vector must not be applied from the log: a purged delete may be newer than it, and
+ * nothing here would show that.
+ */
+export const isLate = (version: Version, newest: Version): boolean => version <= newest;
+
+/**
+ * The newest delete in these marks that the other side's vector does not contain; 0: none. Whatever the other side
+ * brings that is not newer than it may have been deleted here without a trace.
+ */
+export const blindSpot = (marks: Iterable<Mark>, covers: Covers): Version => {
+  let newest = NEVER;
+  for (const mark of marks) if (mark.version > newest && !covers(mark)) newest = mark.version;
+  return newest;
+};
+
+/** Why a row is written again: it may be late for somebody, or nobody's log leads to it any more. */
+export type Reason = 'lateNews' | 'orphan';
+
+/**
+ * The operation that writes a row again, as far as the components chosen by `isNews` are in it; undefined: none is.
+ * The whole row where the put is among them, else the attributes; a delete where the row is hidden. A delete under a
+ * newer write is a reason only when its entry is lost: otherwise the row would be written again at every copy.
+ */
+export const writtenAgain = (row: Row, isNews: Covers, reason: Reason): RowChange | undefined => {
+  switch (row.kind) {
+    case 'deleted':
+      return isNews(row.stamp) ? { type: 'delete' } : undefined;
+    case 'whole':
+      return isNews(row.stamp) ? { type: 'put', body: row.body } : undefined;
+    case 'patched': {
+      const { floor, alive, dead, registers } = row;
+      if ((floor && isNews(floor)) || (reason === 'orphan' && dead && isNews(dead)))
+        return written(row);
+      const attributes = [...registers]
+        .filter(([, { stamp }]) => isNews(stamp))
+        .map(([name, { value }]) => ({ name, value }));
+      return attributes.length > 0 || isNews(alive) ? { type: 'patch', attributes } : undefined;
+    }
+    default:
+      return row satisfies never;
+  }
+};
+
+/** The operation that leaves exactly what this row shows: for a row whose superseding is known to nobody else. */
+export const written = (row: Row | undefined): RowChange => {
+  const body = row && recordOf(row);
+  return body ? { type: 'put', body } : { type: 'delete' };
+};

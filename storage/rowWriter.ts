@@ -1,0 +1,144 @@
+/**
+ * Puts rows into the batch of a commit, with what hangs on them: the tombstone index, secondary indexes, and for rows
+ * of the definitions table the catalog. Used by commit.ts only. Knows no log and no positions.
+ */
+import { compareStamps, type Stamp } from '../protocol/clock.js';
+import type { TableGeneration, TableName } from '../protocol/ids.js';
+import { joinOptional, newestStamp, recordOf, type Row } from '../protocol/row.js';
+import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
+import { definitionOf, readDefinitionKey } from './definitionRows.js';
+import { IndexEntries } from './indexes.js';
+import { rowKey, tombstoneKey } from './keys.js';
+import { PendingRows } from './pendingRows.js';
+import { encodeRow } from './rowFormat.js';
+import type { Store } from './store.js';
+
+/** Where a row lies: in a table, or among the definitions. */
+export type Target = Table | typeof DEFINITIONS;
+
+export const DEFINITIONS = { number: DEFINITIONS_NUMBER } as const;
+
+export const isTable = (target: Target): target is Table => 'definition' in target;
+
+type Batch = ReturnType<Store['level']['batch']>;
+
+export class RowWriter {
+  readonly rows = new PendingRows();
+  /** Rows changed. */
+  count = 0;
+  /** A table was defined, replaced or dropped. */
+  definitionsChanged = false;
+  readonly #store: Store;
+  readonly #batch: Batch;
+  readonly #indexes: IndexEntries;
+
+  constructor(store: Store, batch: Batch) {
+    this.#store = store;
+    this.#batch = batch;
+    this.#indexes = new IndexEntries(store.catalog, batch);
+  }
+
+  resolve(table: TableName, generation: TableGeneration): Target | 'notHeld' | 'unknown' {
+    if (table === DEFINITIONS_TABLE) return DEFINITIONS;
+    return this.#store.catalog.resolve(table, generation);
+  }
+
+  /** The row as accepted so far. */
+  row(target: Target, key: Uint8Array): Row | undefined {
+    return this.#store.row(rowKey(target.number, key), this.rows);
+  }
+
+  /** Joins one row in: reads the old one only when it can matter. */
+  join(place: { target: Target; key: Uint8Array; row: Row; mayBeBlind: boolean }): void {
+    const { target, key } = place;
+    const store = this.#store;
+    const storeKey = rowKey(target.number, key);
+    const { version } = newestStamp(place.row);
+    const blind =
+      place.mayBeBlind && !needsOldRow(target) && store.recency.isNewest(storeKey, version);
+    const old = blind ? undefined : store.row(storeKey, this.rows);
+    const row = joinOptional(old, place.row);
+    store.recency.note(storeKey, version);
+    if (row !== old) this.#put(storeKey, { target, key, old, row });
+  }
+
+  /** Puts a row in place of the one that is here; undefined takes it away. `old` is what `row` gives. */
+  replace(place: {
+    target: Target;
+    key: Uint8Array;
+    old: Row | undefined;
+    row: Row | undefined;
+  }): void {
+    const { target, key, old, row } = place;
+    if (row === old) return;
+    const storeKey = rowKey(target.number, key);
+    if (row) {
+      this.#store.recency.note(storeKey, newestStamp(row).version);
+      return this.#put(storeKey, { target, key, old, row });
+    }
+    this.#batch.del(storeKey);
+    this.rows.add(storeKey, null);
+    this.count++;
+    if (isTable(target)) this.#followIndexes(target, key, old, undefined);
+  }
+
+  /** Adds index entries of a row that was stored before its index was wanted. */
+  fillIndex(table: Table, key: Uint8Array, row: Row): void {
+    this.#indexes.fill(table, key, recordOf(row));
+  }
+
+  #put(
+    storeKey: Buffer,
+    place: { target: Target; key: Uint8Array; old: Row | undefined; row: Row },
+  ): void {
+    const { target, key, old, row } = place;
+    const value = encodeRow(row, this.#store.origins);
+    this.#batch.put(storeKey, value);
+    this.rows.add(storeKey, value);
+    this.count++;
+    if (!isTable(target)) return this.#redefine(key, row);
+    this.#followDelete(target, key, old, row);
+    this.#followIndexes(target, key, old, row);
+  }
+
+  /** Deletes are found again by their age, also those under a newer write. Those of definitions are kept for ever. */
+  #followDelete(table: Table, key: Uint8Array, old: Row | undefined, row: Row): void {
+    const dead = deleteIn(row);
+    const before = old && deleteIn(old);
+    if (!dead || (before && compareStamps(before, dead) === 0)) return;
+    const place = { version: dead.version, table: table.number, primaryKey: key };
+    this.#batch.put(tombstoneKey(place), EMPTY);
+  }
+
+  #followIndexes(table: Table, key: Uint8Array, old: Row | undefined, row: Row | undefined): void {
+    const before = old && recordOf(old);
+    this.#indexes.follow({ table, key, before, after: row && recordOf(row) });
+  }
+
+  #redefine(key: Uint8Array, row: Row): void {
+    const place = readDefinitionKey(key);
+    if (!place) return;
+    const { database } = this.#store.options;
+    const definition = definitionOf({ database, name: place.name, row });
+    if (!definition) return;
+    this.#store.catalog.define(definition, place.generation, this.#batch);
+    this.definitionsChanged = true;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** The delete that a row holds. */
+export const deleteIn = (row: Row): Stamp | null => {
+  if (row.kind === 'whole') return null;
+  return row.kind === 'deleted' ? row.stamp : row.dead;
+};
+
+/** A definition always merges; an indexed table must take its old index entries away. */
+const needsOldRow = (target: Target): boolean =>
+  !isTable(target) || !target.definition.schemaDefined || hasIndex(target);
+
+const hasIndex = (table: Table): boolean => {
+  for (const attribute of table.attributes.values()) if (attribute.index !== 'none') return true;
+  return false;
+};
