@@ -65,6 +65,8 @@ class PeerConnection implements Actor<PeerMessage> {
   #current: PeerLink | null = null;
   #justOpened: PeerLink | null = null;
   #nextLink: number;
+  /** On the link that was open last. */
+  #lastHeardMs: number | null = null;
   #lastError: { code: number; timeMs: number; reason: string } | null = null;
   #reason = 'not yet connected';
   /** What was warned of since a link opened. */
@@ -317,6 +319,7 @@ class PeerConnection implements Actor<PeerMessage> {
       return;
     }
     this.#current = null;
+    this.#lastHeardMs = link.lastHeardMs;
     if (link.wasUseful) this.#dialler.reset();
     await this.#streams.stop();
     const reason = link.closeReason ?? closed.reason;
@@ -364,6 +367,7 @@ class PeerConnection implements Actor<PeerMessage> {
     const { url, attempt, nextTryMs } = this.#dialler;
     const reason = this.#current ? this.#current.lostReason : this.#reason;
     const rttMs = this.#current?.rttMs ?? null;
+    const lastHeardMs = this.#current?.lastHeardMs ?? this.#lastHeardMs;
     return {
       name: this.#parts.name,
       url,
@@ -374,7 +378,7 @@ class PeerConnection implements Actor<PeerMessage> {
       ...(reason !== null && { reason }),
       ...(nextTryMs !== null && { nextTryMs }),
       ...(rttMs !== null && { rttMs }),
-      ...(this.#current && { lastHeardMs: this.#current.lastHeardMs }),
+      ...(lastHeardMs !== null && { lastHeardMs }),
       ...(this.#lastError && { lastError: this.#lastError }),
     };
   }

@@ -113,7 +113,10 @@ export class PeerLink implements OpenLink {
   /** Why the peer cannot be reached over this link now; null when it can. To be read after `listen`. */
   get lostReason(): string | null {
     const silentMs = this.#silentMs;
-    if (this.closeReason !== null || silentMs <= QUIET_MS + ANSWER_MS) return this.closeReason;
+    if (this.closeReason !== null) return this.closeReason;
+    // Its close was read; the end of the socket may take long after that, and nothing is sent any more.
+    if (!this.connection.isOpen()) return 'the peer is closing the link';
+    if (silentMs <= QUIET_MS + ANSWER_MS) return null;
     return `nothing heard for ${Math.round(silentMs)} ms`;
   }
 

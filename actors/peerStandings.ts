@@ -4,7 +4,7 @@
  */
 import { stepCopyPace, type CopyPace } from '../protocol/copyPace.js';
 import type { OriginPosition } from '../protocol/frames.js';
-import { sequence, version, type NodeName, type OriginId } from '../protocol/ids.js';
+import { nodeOf, sequence, version, type NodeName, type OriginId } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import {
   entriesBehind,
@@ -30,12 +30,12 @@ export class PeerStandings {
 
   /** A stream from that peer has begun: `positions` is all it has. */
   opened(peer: NodeName, positions: Iterable<OriginPosition>): void {
-    this.#step(peer, { type: 'opened', places: this.#places(positions) });
+    this.#step(peer, { type: 'opened', places: this.#places(peer, positions) });
   }
 
   /** The peer has more of these than before, or this database has. */
   compared(peer: NodeName, positions: Iterable<OriginPosition>): void {
-    const places = this.#places(positions);
+    const places = this.#places(peer, positions);
     if (places.length > 0) this.#step(peer, { type: 'compared', places });
   }
 
@@ -99,9 +99,14 @@ export class PeerStandings {
   }
 
   /** Nobody else writes this node's own log, whatever peers say. */
-  #places(positions: Iterable<OriginPosition>): Compared[] {
+  #places(peer: NodeName, positions: Iterable<OriginPosition>): Compared[] {
     return [...positions]
       .filter(({ origin }) => origin !== this.#store.origin)
-      .map((told) => ({ origin: told.origin, told, held: this.#store.durable.get(told.origin) }));
+      .map((told) => ({
+        origin: told.origin,
+        told,
+        held: this.#store.durable.get(told.origin),
+        isRelayed: nodeOf(told.origin) !== peer,
+      }));
   }
 }

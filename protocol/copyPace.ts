@@ -33,14 +33,17 @@ export const stepCopyPace = (
   pace: CopyPace | null,
   copy: { readonly rowsDone: number; readonly rowsEstimated: number } | 'complete',
   nowMs: number,
-): CopyPace | null => {
-  if (copy === 'complete') return pace && { ...pace, isComplete: true, percent: 100 };
+): CopyPace => {
+  // One that went by between two looks was never seen in progress.
+  if (copy === 'complete') return { ...(pace ?? UNSEEN), isComplete: true, percent: 100 };
   const { rowsDone, rowsEstimated } = copy;
   const before = pace && !pace.isComplete && rowsDone >= pace.rowsDone ? pace : null;
   const percent = Math.max(before?.percent ?? 0, percentOf(rowsDone, rowsEstimated));
   const samples = sampled(before?.samples ?? [], { atMs: nowMs, rows: rowsDone });
   return { rowsDone, rowsEstimated, isComplete: false, percent, samples };
 };
+
+const UNSEEN = { rowsDone: 0, rowsEstimated: 0, samples: [] };
 
 export const readCopyPace = (pace: CopyPace, nowMs: number): CopyPaceReading => {
   const { percent, rowsDone, rowsEstimated, samples } = pace;

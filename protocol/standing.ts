@@ -7,8 +7,8 @@
  * while there is no link.
  *
  * Invariants: an entry that was told of and is not held counts, until it is held; its age grows until then; HEALTHY
- * means that nothing has been missing for longer than what is under way takes; a lag of 0 means that nothing is missing
- * and nobody is silent; STALLED comes no sooner than STALL_MS after the last progress.
+ * means that nothing has been missing for longer than what is under way takes, and nothing of unknown age; a lag of 0 means
+ * that nothing is missing and nobody is silent; STALLED comes no sooner than STALL_MS after the last progress.
  */
 import { millisecondsOf } from './clock.js';
 import type { OriginId, Sequence, Version } from './ids.js';
@@ -34,6 +34,8 @@ export interface Compared {
   readonly origin: OriginId;
   readonly told: Place;
   readonly held: Place | undefined;
+  /** The other end has it from others, perhaps long after it was written. */
+  readonly isRelayed?: boolean;
 }
 
 export interface StreamStanding {
@@ -58,6 +60,8 @@ export interface Missing {
 interface Age {
   readonly upTo: number;
   readonly sinceMs: number;
+  /** `sinceMs` is that of the newest of them, and nothing is known of the first: it is older. */
+  readonly isOlder?: boolean;
 }
 
 interface Window {
@@ -161,7 +165,7 @@ const opened = (
   const missing = new Map<OriginId, Missing>();
   for (const place of places) {
     const before = standing.missing.get(place.origin);
-    const one = moved(before, place, { nowMs, firstMs: firstMissed(standing, place) });
+    const one = moved(before, place, { nowMs, ...firstMissed(standing, place) });
     if (one) missing.set(place.origin, { ...one, progressMs: nowMs });
   }
   return level(
@@ -177,8 +181,7 @@ const compared = (
 ): StreamStanding => {
   const missing = new Map(standing.missing);
   for (const place of places) {
-    const firstMs = millisecondsOf(place.told.version);
-    const one = moved(missing.get(place.origin), place, { nowMs, firstMs });
+    const one = moved(missing.get(place.origin), place, { nowMs, ...firstTold(place) });
     if (one) missing.set(place.origin, one);
     else missing.delete(place.origin);
   }
@@ -189,22 +192,42 @@ const level = (standing: StreamStanding, nowMs: number): StreamStanding =>
   standing.missing.size === 0 ? { ...standing, levelMs: nowMs } : standing;
 
 /**
- * A stream that begins tells of much at once: the first of it was written after what is held, and after both ends were
- * level for the last time. Where neither is known, the newest of it is the only time there is.
+ * A stream that begins tells of much at once: the first of it was written after what is held, and, if the other end wrote
+ * it, after both ends were level for the last time. Where neither is known, the newest of it is the only time there is.
  */
-const firstMissed = ({ levelMs }: StreamStanding, { told, held }: Compared): number => {
-  const known = [levelMs ?? 0, millisecondsOf(held?.version ?? (0 as Version))].filter(
-    (ms) => ms > 0,
-  );
+const firstMissed = ({ levelMs }: StreamStanding, place: Compared): First =>
+  firstAfter(Math.max(place.isRelayed ? 0 : (levelMs ?? 0), heldMsOf(place)), place);
+
+/**
+ * What the other end writes it tells of at once. What it relays may come in one piece and be old: of that only the newest
+ * is told, and the first was written after what is held.
+ */
+const firstTold = (place: Compared): First =>
+  place.isRelayed
+    ? firstAfter(heldMsOf(place), place)
+    : { firstMs: millisecondsOf(place.told.version), isOlder: false };
+
+interface First {
+  readonly firstMs: number;
+  readonly isOlder: boolean;
+}
+
+/** `afterMs`: the first that is missing was written later than that; 0: nothing is known. */
+const firstAfter = (afterMs: number, { told, held }: Compared): First => {
   const newestMs = millisecondsOf(told.version);
-  return known.length === 0 ? newestMs : Math.min(newestMs, Math.max(...known));
+  if ((held?.sequence ?? 0) + 1 >= told.sequence) return { firstMs: newestMs, isOlder: false };
+  return afterMs > 0
+    ? { firstMs: Math.min(newestMs, afterMs), isOlder: false }
+    : { firstMs: newestMs, isOlder: true };
 };
+
+const heldMsOf = ({ held }: Compared): number => (held ? millisecondsOf(held.version) : 0);
 
 const dated = (standing: StreamStanding, origin: OriginId, sinceMs: number): StreamStanding => {
   const one = standing.missing.get(origin);
   const [first, ...rest] = one?.ages ?? [];
-  if (!one || !first || first.sinceMs <= sinceMs) return standing;
-  const ages = [{ ...first, sinceMs }, ...rest];
+  if (!one || !first || (first.sinceMs <= sinceMs && !first.isOlder)) return standing;
+  const ages = [{ upTo: first.upTo, sinceMs: Math.min(first.sinceMs, sinceMs) }, ...rest];
   return { ...standing, missing: new Map(standing.missing).set(origin, { ...one, ages }) };
 };
 
@@ -212,14 +235,16 @@ const dated = (standing: StreamStanding, origin: OriginId, sinceMs: number): Str
 const moved = (
   before: Missing | undefined,
   { told, held }: Compared,
-  time: { nowMs: number; firstMs: number },
+  time: First & { readonly nowMs: number },
 ): Missing | undefined => {
   const heldTo = held?.sequence ?? 0;
   if (told.sequence <= heldTo) return undefined;
   const sinceMs = Math.min(time.nowMs, time.firstMs);
   const kept = keptAges(before?.ages ?? [], heldTo, told.sequence);
   const isNew = (kept.at(-1)?.upTo ?? heldTo) < told.sequence;
-  const ages = isNew ? withAge(kept, { upTo: told.sequence, sinceMs }) : kept;
+  const ages = isNew
+    ? withAge(kept, { upTo: told.sequence, sinceMs, isOlder: time.isOlder })
+    : kept;
   return {
     held: heldTo,
     progressMs: before && heldTo <= before.held ? before.progressMs : time.nowMs,
@@ -237,19 +262,21 @@ const withAge = (ages: readonly Age[], added: Age): Age[] => {
   const sinceMs = Math.max(last?.sinceMs ?? 0, added.sinceMs);
   if (last && last.sinceMs === sinceMs)
     return [...ages.slice(0, -1), { ...last, upTo: added.upTo }];
-  const all = [...ages, { upTo: added.upTo, sinceMs }];
+  const all = [...ages, { ...added, sinceMs }];
   return all.length > AGES_MAX ? joinedNeighbours(all) : all;
 };
 
 /** Half as many: each pair has the older of its ages, so that nothing becomes younger. */
 const joinedNeighbours = (ages: readonly Age[]): Age[] =>
   ages.flatMap((age, place) =>
-    place % 2 === 1 ? [] : [{ upTo: ages[place + 1]?.upTo ?? age.upTo, sinceMs: age.sinceMs }],
+    place % 2 === 1 ? [] : [{ ...age, upTo: ages[place + 1]?.upTo ?? age.upTo }],
   );
 
 /** What is missing was written after what is held. */
 const notBefore = ([first, ...rest]: readonly Age[], heldMs: number): readonly Age[] => {
   if (!first) return [];
+  if (first.isOlder && heldMs > 0)
+    return [{ upTo: first.upTo, sinceMs: Math.min(first.sinceMs, heldMs) }, ...rest];
   const sinceMs = Math.min(Math.max(first.sinceMs, heldMs), rest[0]?.sinceMs ?? Infinity);
   return [sinceMs === first.sinceMs ? first : { ...first, sinceMs }, ...rest];
 };
@@ -311,7 +338,8 @@ const stateOf = (
       state: 'STALLED',
       reason: `nothing of ${stuck.origin} has moved for ${seconds(stuck.forMs)}`,
     };
-  if (ageOf(standing, nowMs) < UNDER_WAY_MS) return { state: 'HEALTHY' };
+  const isUnderWay = ageOf(standing, nowMs) < UNDER_WAY_MS && !hasOlder(missing);
+  if (isUnderWay) return { state: 'HEALTHY' };
   return { state: grew(standing, nowMs) ? 'FALLING_BEHIND' : 'CATCHING_UP' };
 };
 
@@ -340,6 +368,9 @@ const ageOf = ({ missing }: StreamStanding, nowMs: number): number => {
   for (const { ages } of missing.values()) oldestMs = Math.min(oldestMs, ages[0]?.sinceMs ?? nowMs);
   return nowMs - oldestMs;
 };
+
+const hasOlder = (missing: StreamStanding['missing']): boolean =>
+  [...missing.values()].some(({ ages }) => ages[0]?.isOlder);
 
 const isTooSilent = ({ silentMs, silentMsMax }: Surroundings): boolean => silentMs > silentMsMax;
 

@@ -79,8 +79,12 @@ export class MemoryConnection implements Connection {
     else this.#tellClosed(this.#ended);
   }
 
+  isOpen(): boolean {
+    return !this.#leaving && this.#ended === undefined;
+  }
+
   send(frame: Uint8Array): void {
-    if (this.#leaving || this.#ended !== undefined) return;
+    if (!this.isOpen()) return;
     const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
     this.#peer.put({ kind: 'frame', bytes });
     if (this.bufferedBytes() > limits.socketBufferedBytesMax) this.#congested = true;

@@ -34,6 +34,8 @@ export interface Connection {
   send(frame: Uint8Array): void;
   /** Bytes handed to `send` and not yet taken by the operating system (or the other end, for memory). */
   bufferedBytes(): number;
+  /** False from when either end has said that it closes, before `closed` is told: what is sent now is dropped. */
+  isOpen(): boolean;
   /** Stops reading; resumes. */
   pause(): void;
   resume(): void;

@@ -71,8 +71,12 @@ export class WebSocketConnection implements Connection {
     this.#continue();
   }
 
+  isOpen(): boolean {
+    return !this.#leaving && this.#webSocket.readyState === this.#webSocket.OPEN;
+  }
+
   send(frame: Uint8Array): void {
-    if (this.#leaving || this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    if (!this.isOpen()) return;
     this.#webSocket.send(frame, this.#written);
     if (this.bufferedBytes() > limits.socketBufferedBytesMax) this.#congested = true;
   }

@@ -215,8 +215,12 @@ class End implements Connection {
     else this.goOn();
   }
 
+  isOpen(): boolean {
+    return !this.#hasEnded && !this.#closing;
+  }
+
   send(frame: Uint8Array): void {
-    if (this.#hasEnded || this.#closing) return;
+    if (!this.isOpen()) return;
     const bytes = Buffer.from(frame);
     this.#network.tap.sent({ from: this.owner, to: this.remoteAddress, bytes });
     this.peer.#receive(bytes);
