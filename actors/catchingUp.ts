@@ -180,6 +180,12 @@ export class CatchingUp {
     this.plan();
   }
 
+  /** Everything is to be copied from that peer once. */
+  wantCopyFrom(peer: NodeName): void {
+    this.#ledger.want(peer);
+    this.plan();
+  }
+
   isCopyingFrom(peer: NodeName): boolean {
     return this.#ledger.copy !== null && this.#copyFrom === peer;
   }
@@ -199,7 +205,7 @@ export class CatchingUp {
     this.#completed = { from: peer, rowsDone: copy.rowsDone, rowsEstimated: copy.rowsDone };
     for (const view of this.#peers.values()) view.tooOld.clear();
     this.#late.clear();
-    this.#ledger.finish(commit);
+    this.#ledger.finish(peer, commit);
     this.#copyFrom = null;
     this.#copyNeeded = false;
     return true;
@@ -328,6 +334,7 @@ export class CatchingUp {
       peers: new Map([...this.#peers].map(([name, view]) => [name, peerView(view, this.#late)])),
       current: this.#from,
       copyUnfinished: this.#ledger.copy !== null,
+      copyWantedFrom: this.#ledger.wantedFrom,
       noCopyFrom: this.#noCopyFrom,
       replayEntriesMax: limits.replayEntriesMax,
     });

@@ -52,6 +52,8 @@ export class CopyLedger {
   /** Copies whose promises are settled, and of which it is still noted what they dropped. */
   #settled: readonly number[];
   #lastCopy: number;
+  /** A copy from this peer was asked for and has not been made yet. */
+  #wantedFrom: NodeName | null;
   #lostSince: LostSince = new Map();
 
   private constructor(store: Store, noteDue: () => void, stored: StoredState | undefined) {
@@ -64,6 +66,7 @@ export class CopyLedger {
     }));
     this.#settled = stored?.settled ?? [];
     this.#lastCopy = stored?.lastCopy ?? 0;
+    this.#wantedFrom = stored?.wantedFrom ?? null;
     this.forgetReached();
   }
 
@@ -75,6 +78,16 @@ export class CopyLedger {
 
   get copy(): CopyCheckpoint | null {
     return this.#copy;
+  }
+
+  get wantedFrom(): NodeName | null {
+    return this.#wantedFrom;
+  }
+
+  /** A copy of everything is to be made from that peer, also after a restart. */
+  want(peer: NodeName): void {
+    this.#wantedFrom = peer;
+    this.#noteDue();
   }
 
   get owesNothing(): boolean {
@@ -112,9 +125,10 @@ export class CopyLedger {
     this.note(commit);
   }
 
-  /** All rows are merged: takes over the positions they vouch for. */
-  finish(commit: Commit): void {
+  /** All rows, the last of them from that peer, are merged: takes over the positions they vouch for. */
+  finish(peer: NodeName, commit: Commit): void {
     if (!this.#copy) return;
+    if (this.#wantedFrom === peer) this.#wantedFrom = null;
     commit.adopt(
       [...(this.#copy.adopt ?? [])].map(([origin, position]) => [
         origin,
@@ -144,8 +158,13 @@ export class CopyLedger {
       owed: this.#owed.map(({ number, reach }) => ({ number, reach: [...reach.values()] })),
       settled: [...this.#settled],
       lastCopy: this.#lastCopy,
+      wantedFrom: this.#wantedFrom,
     };
-    const isEmpty = state.copy === null && state.owed.length === 0 && state.settled.length === 0;
+    const isEmpty =
+      state.copy === null &&
+      state.owed.length === 0 &&
+      state.settled.length === 0 &&
+      state.wantedFrom === null;
     commit.putNote(COPY_KEY, isEmpty ? undefined : encode(state));
   }
 
@@ -211,6 +230,7 @@ interface StoredState {
   owed: { number: number; reach: CopiedPosition[] }[];
   settled: number[];
   lastCopy: number;
+  wantedFrom: NodeName | null;
 }
 
 interface StoredCheckpoint {

@@ -74,6 +74,8 @@ export type RouterMessage =
   | { readonly type: 'copy.end'; readonly peer: NodeName; readonly rows: number }
   /** The rows that wait are merged on. */
   | { readonly type: 'copy.step' }
+  /** Everything is to be copied from that peer once, whatever is here. */
+  | { readonly type: 'copy.want'; readonly peer: NodeName }
   | { readonly type: 'copy.failed'; readonly peer: NodeName; readonly reason: string }
   | { readonly type: 'batch.written'; readonly commit: Commit; readonly failure?: Error }
   | { readonly type: 'index.fill' }

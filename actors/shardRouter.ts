@@ -177,6 +177,8 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#copies.end(message);
       case 'copy.step':
         return this.#copies.step();
+      case 'copy.want':
+        return this.#catchingUp.wantCopyFrom(message.peer);
       case 'copy.failed':
         return this.#copyFailed(message);
       case 'batch.written':

@@ -35,6 +35,8 @@ export interface SourcesInput {
   readonly current: ReadonlyMap<OriginId, NodeName>;
   /** An unfinished copy (from here or before a restart) waits to be completed. */
   readonly copyUnfinished: boolean;
+  /** A copy from this very peer was asked for, whatever is here; null: none was. */
+  readonly copyWantedFrom: NodeName | null;
   /** A peer whose logs hold at most this many entries is replayed rather than copied. */
   readonly replayEntriesMax: number;
   /** Peers that refused or failed to be the source of a copy, until they are linked again. */
@@ -52,8 +54,9 @@ export interface SourcesPlan {
 }
 
 export const planSources = (input: SourcesInput): SourcesPlan => {
-  const copyNeeded = input.copyUnfinished || needsCopy(input);
-  const copyFrom = copyNeeded ? copySource(input) : null;
+  const wantedFrom = wantedSource(input);
+  const copyNeeded = input.copyUnfinished || wantedFrom !== null || needsCopy(input);
+  const copyFrom = copyNeeded ? (wantedFrom ?? copySource(input)) : null;
   const wants = new Map<NodeName, Want[]>();
   for (const peer of input.peers.keys()) wants.set(peer, []);
   const from = new Map<OriginId, NodeName>();
@@ -68,6 +71,13 @@ export const planSources = (input: SourcesInput): SourcesPlan => {
     wants.get(peer)?.push({ origin, after, checksum: held?.checksum ?? 0 });
   }
   return { wants, from, copyFrom, copyNeeded };
+};
+
+/** Waited for while it is not linked, without holding anything up. An unfinished copy goes on as it is. */
+const wantedSource = ({ copyWantedFrom, peers, noCopyFrom }: SourcesInput): NodeName | null => {
+  if (copyWantedFrom === null || noCopyFrom.has(copyWantedFrom)) return null;
+  const peer = peers.get(copyWantedFrom);
+  return peer?.whole && peer.positions.size > 0 ? copyWantedFrom : null;
 };
 
 /** Every origin some peer knows, but for this node's present one: nobody else writes that. */

@@ -128,6 +128,9 @@ const join = async (
     ...(fields.isLeader === true && { leader: target.name }),
     replyTo,
   }));
+  if (fields.isLeader === true)
+    for (const database of context.databases)
+      context.router(database).send({ type: 'copy.want', peer: target.name });
   return { name: target.name, problem };
 };
 

@@ -45,6 +45,9 @@ transcript('sources.txt', () => {
       copyUnfinished: command.words.includes('unfinished'),
       replayEntriesMax: 100,
       noCopyFrom,
+      copyWantedFrom: command.options.has('want')
+        ? nodeName(command.options.get('want') ?? '')
+        : null,
     });
     current = new Map(result.from);
     const lines = [...result.wants].map(

@@ -70,8 +70,8 @@ class SimulatedCluster {
     const network = new SimulatedNetwork(
       time,
       {
-        sent: ({ from, bytes }) => this.#onSent(from, bytes),
-        arrived: (frame) => this.#onArrived(frame),
+        sent: ({ from, bytes }) => this.#judging(() => this.#onSent(from, bytes)),
+        arrived: (frame) => this.#judging(() => this.#onArrived(frame)),
         lost: (frames) => this.#count('framesLost', frames),
       },
       options.delayMsMax,
@@ -298,6 +298,15 @@ class SimulatedCluster {
         throw new Error(`${id} was acknowledged and is gone`);
       if ((state === 'refused' || state === 'notStored') && entry)
         throw new Error(`${id} was answered as ${state} and is in a log`);
+    }
+  }
+
+  /** A frame is sent in an actor's turn, where a throw would be taken for a crash of that actor. */
+  #judging(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.#time.fail(asError(error));
     }
   }
 

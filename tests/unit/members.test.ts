@@ -120,6 +120,32 @@ test('a removed node is left alone by all, and comes back with what it wrote mea
   t.deepEqual(await lives(a), ['a#1', 'b#1 ended', 'b#2', 'c#1']);
 });
 
+test('everything is copied once from a node that is added as the leader', async (t) => {
+  const { nodes } = await apart(t, ['a', 'b']);
+  const [a, b] = [at(nodes, 0), at(nodes, 1)];
+  await a.table('Dog').put({ id: 1 });
+  await b.table('Dog').put({ id: 2 });
+  await b.send({ operation: 'add_node', hostname: 'a', authorization, isLeader: true });
+  interface Copied {
+    databases: { database: string; copy?: { from: string; percent: number } }[];
+    connections: { name: string; isLeader?: boolean }[];
+  }
+  const status = async (node: Node): Promise<Copied> =>
+    (await node.send({ operation: 'cluster_status' })) as Copied;
+  await waitUntil('both databases to be copied from a', async () => {
+    const { databases } = await status(b);
+    return databases.every(({ copy }) => copy?.from === 'a' && copy.percent === 100);
+  });
+  t.true((await status(b)).connections.find(({ name }) => name === 'a')?.isLeader);
+  const own = await status(a);
+  t.deepEqual(
+    own.databases.map(({ copy }) => copy),
+    [undefined, undefined],
+  );
+  t.false('isLeader' in (own.connections[0] ?? {}));
+  await sameRecords(nodes, 'Dog', 2);
+});
+
 test('two removed nodes do not bring each other back', async (t) => {
   const { nodes } = await apart(t, ['a', 'b', 'c']);
   const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
