@@ -46,6 +46,8 @@ const HAPPENS = [
   'diskErrors',
   'crashesOfActors',
   'batchesLostWithPower',
+  'batchesThatPurged',
+  'batchesThatTrimmed',
   'copiesCompleted',
   'copiesDisturbed',
   'copiesResumed',
@@ -62,6 +64,8 @@ const HAPPENS = [
   'wantsDropped',
   'warned: an entry is further ahead than replication.maxClockSkew',
   'warned: began a new incarnation: writes of the last run may be missing here',
+  'warned: nobody has what a copy brought of this origin: it is written again',
+  'written again: late news',
 ];
 
 for (const what of HAPPENS)

@@ -278,6 +278,55 @@ test('what peers said about logs that begin too late is forgotten after a copy',
   t.true(catchingUp.isReady);
 });
 
+test('an origin whose next entry is late is copied from whoever sent it, and read again after that', async (t) => {
+  const stage = await stageOf();
+  const { catchingUp } = stage;
+  const resync = link(catchingUp, PEER, { has: 1 });
+  await apply(stage.store, 1);
+  catchingUp.advanced([B]);
+  t.deepEqual(resync.told, [`wants ${B}:0`]);
+  // Sent before it was told of.
+  t.false(catchingUp.lost(PEER, [{ origin: B, problem: 'late' }]));
+  t.deepEqual(resync.told.slice(1), ['wants ', 'copy.wanted']);
+  await copied(stage, { has: 2, owed: [] });
+  catchingUp.noticed(PEER, [at(3)], true);
+  t.is(resync.told.at(-1), `wants ${B}:2`);
+});
+
+test('a peer whose log begins too late has more than it has told', async (t) => {
+  const stage = await stageOf();
+  const { catchingUp } = stage;
+  const resync = link(catchingUp, PEER, { has: 1 });
+  await apply(stage.store, 1);
+  catchingUp.advanced([B]);
+  t.deepEqual(resync.told, [`wants ${B}:0`]);
+  catchingUp.tooOld(PEER, B);
+  t.is(resync.told.at(-1), 'copy.wanted');
+});
+
+test('a copy is given up after a while when all who are linked have nothing', async (t) => {
+  const { catchingUp } = await stageOf();
+  const first = link(catchingUp, PEER, { has: 5_000 });
+  begin(catchingUp, PEER, { has: 5_000 });
+  catchingUp.unlinked(PEER, first);
+  const waits = { shortMs: 10, longMs: 100 };
+  catchingUp.giveUpAlone(0, waits);
+  catchingUp.giveUpAlone(20, waits);
+  t.false(catchingUp.isWhole);
+  catchingUp.linked(THIRD, {
+    resync: resyncOf(),
+    origin: origin(THIRD),
+    positions: [],
+    whole: true,
+  });
+  catchingUp.giveUpAlone(30, waits);
+  catchingUp.giveUpAlone(39, waits);
+  t.false(catchingUp.isWhole);
+  catchingUp.giveUpAlone(40, waits);
+  t.true(catchingUp.isWhole);
+  t.deepEqual(catchingUp.ledger.owed, [at(5_000)]);
+});
+
 test('the log goes on, and the node is not ready, while nobody can give the copy it needs', async (t) => {
   const { catchingUp } = await stageOf();
   const resync = link(catchingUp, PEER, { has: 5_000, whole: false });

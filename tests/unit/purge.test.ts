@@ -1,7 +1,7 @@
 /** Forgetting deletes and log entries: what goes, what stays, in which batch, and how much at once. */
 import test from 'ava';
 import { DEFINITIONS_TABLE } from '../../storage/catalog.js';
-import { allOf, logFrom, PREFIX } from '../../storage/keys.js';
+import { allOf, logFrom, logKey, PREFIX } from '../../storage/keys.js';
 import { logReader } from '../../storage/log.js';
 import { Purge } from '../../storage/purge.js';
 import { Store } from '../../storage/store.js';
@@ -158,22 +158,6 @@ test('a row deleted and not yet written is purged with what is accepted', async 
   t.is(a.marks.size, 0);
 });
 
-test('a row that is gone in the open batch is gone, whatever is being written', async (t) => {
-  const a = await node('a');
-  await put(a, 'k', { x: 1 });
-  await erase(a, 'k', 10);
-  const purging = new Purge(a);
-  const commit = a.commit();
-  await purging.step(commit, { beforeMs: at(100), rowsMax: 9 });
-  const writing = commit.write();
-  const next = a.commit();
-  const writes = [{ table: 'dogs', type: 'upsert', records: [{ id: 'k', y: 2 }] }] as const;
-  next.transact(transaction(writes, { nowMs: at(200) }));
-  await writing;
-  await next.write();
-  t.deepEqual(shown(a, 'k'), { y: 2 });
-});
-
 test('old entries go from every log, the starts move with them, and positions stay', async (t) => {
   const [a, b] = (await nodes('ab')) as [Store, Store];
   for (const ms of [0, 1, 2, 300]) await put(a, `k${ms}`, { x: 1 }, ms);
@@ -200,6 +184,15 @@ test('the start of a log moves in the batch that takes entries away', async (t) 
   const again = await openStore(a.level, { node: 'a', builtIn: [definition('dogs')] });
   t.is(again.durable.get(a.origin)?.logStart as number, 1);
   t.is(await keysOf(again, PREFIX.log), 2);
+});
+
+test('a log that was trimmed since its start was looked at is too old, never a gap', async (t) => {
+  const a = await memoryStore({ node: 'a', builtIn: [definition('dogs')] });
+  for (const ms of [0, 1]) await put(a, `k${ms}`, { x: 1 }, ms);
+  const again = await openStore(a.level, { node: 'a', builtIn: [definition('dogs')] });
+  await a.level.del(logKey(a.origins.numberOf(a.origin), 1));
+  const read = await logReader(again).read({ origin: a.origin, after: 0, bytesMax: Infinity });
+  t.deepEqual(read, { kind: 'tooOld' });
 });
 
 test('a trim takes no more entries into a batch than it may, and none that a reader needs', async (t) => {
