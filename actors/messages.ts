@@ -192,6 +192,8 @@ export interface DatabaseStatus {
   readonly clock: Version;
   /** No copy is needed or unfinished, and what a copy promised has been reached. */
   readonly ready: boolean;
+  /** Peers knew another past of this node than its directory did: what was done about it in this life; null: nothing. */
+  readonly ownPast: string | null;
   readonly copy: CopyProgress | null;
   /** Of the copy in progress, or of the last one; null before the first. */
   readonly copyPace: CopyPace | null;

@@ -385,6 +385,7 @@ class ShardRouter implements Actor<RouterMessage> {
       positions: this.#readers.sharedPositions(),
       clock: this.#store.clock,
       ready: this.#catchingUp.isReady,
+      ownPast: this.#history.account,
       copy: this.#catchingUp.progress,
       peers: this.#catchingUp.standings(),
       parted: this.#catchingUp.memory.parted(),

@@ -23,6 +23,7 @@ export interface MemberShape {
 export const databaseShape = (status: DatabaseStatus): RecordObject => ({
   database: status.database,
   ready: status.ready,
+  ...(status.ownPast !== null && { ownPast: status.ownPast }),
   origin: status.origin,
   positions: Object.fromEntries(status.positions.map(({ origin, sequence }) => [origin, sequence])),
   entriesBehind: entriesBehindAll(

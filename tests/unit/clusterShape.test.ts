@@ -46,6 +46,7 @@ const database = (more: Partial<DatabaseStatus> = {}): DatabaseStatus => ({
   positions: [],
   clock: version(1),
   ready: true,
+  ownPast: null,
   copy: null,
   copyPace: null,
   peers: [standing()],

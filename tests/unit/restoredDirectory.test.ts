@@ -88,6 +88,11 @@ test('CX-11: what was written after a restore, and what was written before it, a
   const router = actorAt(a, ROUTER);
   t.is(router.counters.rollbacks, 1);
   t.regex(String(router.details.ownPast), /^others know another past of a#/);
+  const status = (await a.send({ operation: 'cluster_status' })) as {
+    databases: { database: string; ownPast?: string }[];
+  };
+  const told = status.databases.find(({ database }) => database === 'data')?.ownPast;
+  t.is(told, String(router.details.ownPast));
   await a.table('Row').put({ id: 'k', number: 4 });
   await sameRecords([a, b], 'Row', 3);
   t.is(actorAt(a, ROUTER).counters.rollbacks, 1);
