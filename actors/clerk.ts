@@ -26,17 +26,15 @@ export const clerkSpec = <T>(parts: ClerkParts<T>): ActorSpec<ClerkMessage> => (
 class Clerk<T> implements Actor<ClerkMessage> {
   readonly #context: ActorContext<ClerkMessage>;
   readonly #parts: ClerkParts<T>;
+  #isAnswered = false;
 
   constructor(context: ActorContext<ClerkMessage>, parts: ClerkParts<T>) {
     this.#context = context;
     this.#parts = parts;
     context.startTimer('deadline', parts.deadlineMs, { type: 'timer.deadline' });
     void parts.work(context.signal).then(
-      (result) => this.#end(() => parts.replyTo.ok(result)),
-      (error: unknown) =>
-        this.#end(() =>
-          parts.replyTo.fail(error instanceof Error ? error : new Error(String(error))),
-        ),
+      (result) => this.#end(() => this.#answer(() => parts.replyTo.ok(result))),
+      (error: unknown) => this.#end(() => this.#fail(asError(error))),
     );
   }
 
@@ -44,9 +42,7 @@ class Clerk<T> implements Actor<ClerkMessage> {
     switch (message.type) {
       case 'timer.deadline': {
         const { operation, deadlineMs } = this.#parts;
-        this.#parts.replyTo.fail(
-          new SkeinError('TIMEOUT', `'${operation}' was given up after ${deadlineMs} ms`),
-        );
+        this.#fail(new SkeinError('TIMEOUT', `'${operation}' was given up after ${deadlineMs} ms`));
         return this.#context.stopSelf();
       }
       case 'work.ended':
@@ -56,14 +52,24 @@ class Clerk<T> implements Actor<ClerkMessage> {
     }
   };
 
-  /** Stopped, or crashed from outside, before the work was done. The first answer counts. */
+  /** Stopped, or crashed from outside, perhaps before the work was done. */
   stopped(): void {
-    const { operation, replyTo } = this.#parts;
-    replyTo.fail(new SkeinError('OUTCOME_UNKNOWN', `'${operation}' was interrupted`));
+    this.#fail(new SkeinError('OUTCOME_UNKNOWN', `'${this.#parts.operation}' was interrupted`));
   }
 
   describe(): Record<string, unknown> {
     return { operation: this.#parts.operation };
+  }
+
+  /** Whoever asked counts answers. */
+  #answer(answer: () => void): void {
+    if (this.#isAnswered) return;
+    this.#isAnswered = true;
+    answer();
+  }
+
+  #fail(error: Error): void {
+    this.#answer(() => this.#parts.replyTo.fail(error));
   }
 
   #end(answer: () => void): void {
@@ -71,3 +77,6 @@ class Clerk<T> implements Actor<ClerkMessage> {
     this.#context.self.send({ type: 'work.ended' }, 'control');
   }
 }
+
+const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error(String(thrown));

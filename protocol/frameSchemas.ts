@@ -35,7 +35,7 @@ const member = object({
   name: text,
   generation: whole,
   ended: yesOrNo,
-  url: { type: ['string', 'null'], maxLength: 2_000 },
+  url: { type: ['string', 'null'], maxLength: limits.urlCharactersMax },
 });
 const mark = object({ origin: text, version: whole });
 const copiedTable = object({ table: text, generation: whole });

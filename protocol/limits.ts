@@ -52,6 +52,10 @@ export const limits = {
   // ---- members
   /** Nodes of one cluster that a node keeps, removed ones included. */
   membersMax: 1_000,
+  /** A member's generation that another node tells is at most so far above the one that is known. */
+  generationLeapMax: 1_000_000,
+  /** Where a node is dialled. */
+  urlCharactersMax: 2_000,
   /** Connections that carry one operation of another node, served at a time. */
   peerOperationsMax: 16,
   /** From such a connection's first byte to its answer. */

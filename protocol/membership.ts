@@ -146,6 +146,12 @@ export const factsOf = (state: MembershipState): MemberFact[] =>
     .map(([name, life]) => ({ name, ...life, url: life.ended ? null : rowUrl(state, name) }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 
+/** What peers are told: all of it, as long as one frame takes it; members before those that were removed. */
+const toldFacts = (state: MembershipState): MemberFact[] =>
+  factsOf(state)
+    .sort((a, b) => Number(a.ended) - Number(b.ended))
+    .slice(0, limits.membersMax);
+
 /** Whether add_node, a route or the table lets that node in. */
 export const isAdmitted = (state: MembershipState, name: NodeName): boolean =>
   wantedPeers(state).has(name);
@@ -228,7 +234,8 @@ const onHeard = (
   const lives = new Map(state.lives);
   const heardUrls = new Map(state.heardUrls);
   for (const fact of members) {
-    if (!isSoundFact(fact)) continue;
+    if (!isSoundFact(fact) || isLeap(fact.generation, lives.get(fact.name)?.generation)) continue;
+    if (lives.size >= limits.membersMax && !lives.has(fact.name)) continue;
     // Of its own life a node believes only that it has ended.
     if (fact.name === own && !endsOwn(state, fact)) continue;
     takeLife(lives, fact);
@@ -261,8 +268,8 @@ const settle = (
       effects.push({ type: 'openPeer', name, urls });
   }
   if (state.options.gossips) {
-    const members = factsOf(state);
-    if (tellAnyway || JSON.stringify(members) !== JSON.stringify(factsOf(before)))
+    const members = toldFacts(state);
+    if (tellAnyway || JSON.stringify(members) !== JSON.stringify(toldFacts(before)))
       // First: a peer that is opened greets with it.
       effects.unshift({ type: 'tellPeers', members });
   }
@@ -271,15 +278,17 @@ const settle = (
   const recorded = new Set(state.recorded);
   for (const [name, { generation, ended }] of state.lives)
     if (ended) recorded.add(lifeKey(name, generation));
-  return [{ ...state, recorded, open: wanted }, [...endsToRecord(state), ...effects]];
+  return [{ ...state, recorded, open: wanted }, [...endsToRecord(state, before), ...effects]];
 };
 
 /**
  * Ends that only peers have told. The table brings them too, unless who told of them is removed, or removes this node,
- * before that: with the next restart they would be forgotten, and what was removed would be a member again.
+ * before that: with the next restart they would be forgotten, and what was removed would be a member again. The end of a
+ * node that was never known here is nobody's loss.
  */
-const endsToRecord = (state: MembershipState): MembershipEffect[] =>
+const endsToRecord = (state: MembershipState, before: MembershipState): MembershipEffect[] =>
   [...state.lives]
+    .filter(([name]) => before.lives.has(name))
     .filter(([name, life]) => life.ended && !state.recorded.has(lifeKey(name, life.generation)))
     .map(([name, { generation }]) => ({ type: 'recordEnd', name, generation }));
 
@@ -333,7 +342,6 @@ const strayRows = (state: MembershipState): MembershipEffect[] =>
 
 const takeLife = (lives: Map<NodeName, Life>, told: Life & { readonly name: NodeName }): void => {
   const held = lives.get(told.name);
-  if (held === undefined && lives.size >= limits.membersMax) return;
   lives.set(told.name, joinLives(held, { generation: told.generation, ended: told.ended }));
 };
 
@@ -343,8 +351,12 @@ const isSoundFact = ({ name, generation }: MemberFact): boolean =>
 const isGeneration = (value: unknown): value is number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= GENERATION_MAX;
 
-/** Nobody is added that often; a greater number is nonsense. */
-const GENERATION_MAX = 2 ** 31;
+/** Nobody is added that often; a greater number is nonsense. Below the safe integers, so that there is always a next. */
+const GENERATION_MAX = 2 ** 52;
+
+/** A told generation far above what is known would leave no room for the next ones. */
+export const isLeap = (told: number, known: number | undefined): boolean =>
+  told > (known ?? 0) + limits.generationLeapMax;
 
 const readLife = (
   row: Readonly<Record<string, unknown>>,
@@ -384,6 +396,8 @@ const readRow = (
     return { under, problem: `'${under}' is no node name` };
   if (url !== undefined && url !== null && typeof url !== 'string')
     return { under, problem: "'url' is no text" };
+  if (typeof url === 'string' && url.length > limits.urlCharactersMax)
+    return { under, problem: `'url' is longer than ${limits.urlCharactersMax} characters` };
   if (!isReplicates(replicates))
     return { under, problem: "'replicates' is neither true nor false" };
   return {

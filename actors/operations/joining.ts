@@ -5,6 +5,7 @@
 import type { Config } from '../../config/types.js';
 import { SkeinError } from '../../protocol/errors.js';
 import { limits } from '../../protocol/limits.js';
+import { isLeap, type MemberFact } from '../../protocol/membership.js';
 import { compileSchema } from '../../protocol/validate.js';
 import { listens } from '../listener.js';
 import type { MembershipView } from '../messages.js';
@@ -41,7 +42,7 @@ export interface JoinAnswer {
 }
 
 const text = { type: 'string', minLength: 1, maxLength: limits.nameCharactersMax * 2 } as const;
-const generation = { type: 'integer', minimum: 1, maximum: 2 ** 31 } as const;
+const generation = { type: 'integer', minimum: 1, maximum: 2 ** 52 } as const;
 const generations = { type: 'object', maxProperties: 2, additionalProperties: generation } as const;
 const shard = { type: 'integer', minimum: 0, maximum: 65_535 } as const;
 
@@ -52,7 +53,7 @@ const schemas = {
     properties: {
       hostname: text,
       target_hostname: text,
-      url: { type: ['string', 'null'], maxLength: 2_000 },
+      url: { type: ['string', 'null'], maxLength: limits.urlCharactersMax },
       generations,
       member: { type: 'boolean' },
       replicates: { type: 'boolean' },
@@ -94,6 +95,7 @@ export const readPeerOperation = (
 export const readJoinAnswer = (
   answer: Readonly<Record<string, unknown>>,
   expected: string,
+  facts: readonly MemberFact[],
 ): JoinAnswer => {
   const problems = answerProblems(answer);
   if (problems.length > 0) throw new PeerRefused('MALFORMED', `its answer: ${problems.join('. ')}`);
@@ -103,8 +105,21 @@ export const readJoinAnswer = (
       'INVALID_REQUEST',
       `Node name mismatch: expected ${expected}, this is ${String(nodeName)}`,
     );
-  return answer as unknown as JoinAnswer;
+  const read = answer as unknown as JoinAnswer;
+  const leap = leapIn(facts, read.generations);
+  if (leap !== undefined)
+    throw new PeerRefused('MALFORMED', `its generation of ${leap} is no next one`);
+  return read;
 };
+
+/** The first of those nodes whose told generation is far above the one known here. */
+export const leapIn = (
+  facts: readonly MemberFact[],
+  told: Readonly<Record<string, number>>,
+): string | undefined =>
+  Object.entries(told).find(([name, generation]) =>
+    isLeap(generation, facts.find((fact) => fact.name === name)?.generation),
+  )?.[0];
 
 /** A node that was removed, or is registered under another name, is brought back only by one that takes part. */
 export const takesPart = ({ standing }: MembershipView): boolean =>

@@ -15,7 +15,7 @@ import type { OperationContext } from './context.js';
 import { ownUrl, readJoinAnswer, takesPart, type JoinAnswer } from './joining.js';
 
 export const addNode = async (context: OperationContext, fields: NodeFields): Promise<string> => {
-  const { name, problem } = await join(context, 'add_node', fields);
+  const { name, problem } = await join(context, 'add_node', { replicates: true, ...fields });
   return `Successfully added '${name}' to cluster${suffix(problem)}`;
 };
 
@@ -144,6 +144,7 @@ const askTarget = async (
   request: { target: Target; fields: NodeFields; proposal: Record<string, number> },
 ): Promise<{ answer: JoinAnswer | null; problem: string | null }> => {
   const { target, fields, proposal } = request;
+  const { replicates } = fields;
   const retained = view.nodes.find(({ name }) => name === target.name)?.authorization;
   const authorization = fields.authorization ?? retained ?? undefined;
   try {
@@ -157,11 +158,11 @@ const askTarget = async (
         url: listens(context.config) ? context.config.node.url : null,
         generations: proposal,
         member: takesPart(view),
-        replicates: fields.replicates ?? true,
+        ...(replicates !== undefined && { replicates }),
         ...(fields.retain_authorization === true && { authorization }),
       },
     });
-    return { answer: readJoinAnswer(answer, target.name), problem: null };
+    return { answer: readJoinAnswer(answer, target.name, view.facts), problem: null };
   } catch (error) {
     if (
       error instanceof PeerUnreachable &&
@@ -204,7 +205,10 @@ const rowsOf = (
     ...(serials !== undefined && { revoked_certificates: serials }),
     ...(fields.retain_authorization === true && { authorization: fields.authorization ?? null }),
   };
-  return view.own === null ? [row, ownRowOf(context)] : [row];
+  if (view.own === null) return [row, ownRowOf(context)];
+  // Who adds another takes part.
+  const returns = replicates === true && view.own['replicates'] === false;
+  return returns ? [row, { name: context.config.node.name, replicates: true }] : [row];
 };
 
 const ownRowOf = (context: OperationContext): RecordObject => ({

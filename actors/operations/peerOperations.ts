@@ -10,6 +10,7 @@ import type { RecordObject } from '../../protocol/operations.js';
 import type { MembershipView } from '../messages.js';
 import type { OperationContext } from './context.js';
 import {
+  leapIn,
   ownUrl,
   readPeerOperation,
   takesPart,
@@ -37,7 +38,7 @@ export const runPeerOperation = async (
   await authorise(context, view, request);
   return operation.operation === 'add_node_back'
     ? addNodeBack(context, view, request.from, operation)
-    : removeNodeBack(context, request.from, operation);
+    : removeNodeBack(context, view, request.from, operation);
 };
 
 const authorise = async (
@@ -77,23 +78,32 @@ const addNodeBack = async (
     throw invalidRequest(
       `neither ${from} nor ${own} takes part in a cluster, and a node that does has to be asked`,
     );
+  const leap = leapIn(view.facts, body.generations);
+  if (leap !== undefined) throw invalidRequest(`the generation of ${leap} is no next one`);
   const lives = [from, own].map((name) => ({
     name,
     generation: Math.max(body.generations[name] ?? 1, nextGeneration(view.facts, name)),
   }));
+  const isNew = !view.nodes.some(({ name, shown }) => name === from && 'name' in shown);
   const row: RecordObject = {
     name: from,
     ...(body.url !== null && { url: body.url }),
-    replicates: body.replicates ?? true,
+    ...((isNew || body.replicates === true) && { replicates: true }),
     ...(body.shard !== undefined && { shard: body.shard }),
     ...(body.authorization !== undefined && { authorization: body.authorization }),
   };
-  const ownRow = { name: own, url: ownUrl(context.config), replicates: true };
+  // What is said of taking part is said of this node.
+  const ownRow = {
+    name: own,
+    ...(view.own === null && { url: ownUrl(context.config) }),
+    replicates: body.replicates ?? true,
+  };
+  const hasOwnNews = view.own === null || body.replicates !== undefined;
   await context.membership<void>((replyTo) => ({
     type: 'members.write',
     operation: 'add_node',
     lives,
-    rows: view.own === null ? [row, ownRow] : [row],
+    rows: hasOwnNews ? [row, ownRow] : [row],
     replyTo,
   }));
   return {
@@ -117,6 +127,7 @@ const refuseMisnamed = (parts: { own: NodeName; from: NodeName; body: AddNodeBac
 
 const removeNodeBack = async (
   context: OperationContext,
+  view: MembershipView,
   from: NodeName,
   { name, generation }: RemoveNodeBack,
 ): Promise<Record<string, unknown>> => {
@@ -125,6 +136,8 @@ const removeNodeBack = async (
     throw invalidRequest(
       `remove_node_back may only remove the authenticated peer or this node, not '${name}'`,
     );
+  if (leapIn(view.facts, { [name]: generation }) !== undefined)
+    throw invalidRequest(`the generation of ${name} is none it had`);
   await context.membership<void>((replyTo) => ({
     type: 'member.end',
     name: name === own ? own : from,

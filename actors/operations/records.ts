@@ -33,6 +33,7 @@ export const writeRecords = async (
 ): Promise<RecordObject> => {
   const { table, records } = operation;
   refuseBookkeeping(operation);
+  refuseSecretValues(operation);
   const type = operation.operation as keyof typeof WORDS;
   const [accepted, result] = await submit(context, operation, { table, type, records });
   const { done, list } = WORDS[type];
@@ -131,6 +132,18 @@ const refuseBookkeeping = ({ operation, database, table }: Place & { operation: 
     throw invalidRequest(
       `records of '${SYSTEM}.${NODES}' can only be updated; nodes are added with add_node and removed with remove_node`,
     );
+};
+
+/** They would be stored as they are, and not as what they stand for. */
+const refuseSecretValues = ({
+  database,
+  table,
+  records,
+}: Place & { records: readonly RecordObject[] }): void => {
+  const secrets = database === SYSTEM ? (secretAttributes.get(table) ?? []) : [];
+  const secret = secrets.find((name) => records.some((record) => Object.hasOwn(record, name)));
+  if (secret !== undefined)
+    throw invalidRequest(`attribute '${secret}' of '${database}.${table}' cannot be written`);
 };
 
 /** A condition on a secret would let it be guessed piece by piece, and so would an order. */

@@ -256,6 +256,63 @@ test('members cannot be written or dropped as records', async (t) => {
   t.deepEqual(await namesIn(a), ['a', 'b']);
 });
 
+test('passwords are not written as records, nor are credentials of members', async (t) => {
+  const { nodes } = await apart(t, ['a', 'b']);
+  const a = at(nodes, 0);
+  await a.send({ operation: 'add_node', hostname: 'b', authorization });
+  for (const [table, record] of [
+    ['hdb_user', { username: 'admin', password: 'new' }],
+    ['hdb_user', { username: 'admin', refresh_token: 'new' }],
+    ['hdb_nodes', { name: 'b', authorization: 'Basic new' }],
+  ] as const)
+    await t.throwsAsync(
+      a.send({ operation: 'update', database: 'system', table, records: [record] }),
+      { message: /cannot be written/ },
+    );
+});
+
+test('a url that no peer would be told keeps no link from being', async (t) => {
+  const { nodes } = await apart(t, ['a', 'b']);
+  const [a, b] = [at(nodes, 0), at(nodes, 1)];
+  await a.send({ operation: 'add_node', hostname: 'b', authorization });
+  await connected(a, ['b']);
+  const url = `ws://${'x'.repeat(1_996)}`;
+  await a.send({
+    operation: 'update',
+    database: 'system',
+    table: 'hdb_nodes',
+    records: [{ name: 'b', url }],
+  });
+  await waitUntil('the row to be on b', async () =>
+    (await nodeTable(b)).some((row) => row['url'] === url),
+  );
+  await a.table('Dog').put({ id: 1 });
+  await sameRecords(nodes, 'Dog', 1);
+  await connected(a, ['b']);
+  await connected(b, ['a']);
+  t.pass();
+});
+
+test('a node is kept out and taken in by what is said of the other one, not of the one that asks', async (t) => {
+  const { nodes } = await apart(t, ['a', 'b', 'c']);
+  const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+  for (const hostname of ['b', 'c'])
+    await a.send({ operation: 'add_node', hostname, authorization });
+  await connected(c, ['a', 'b']);
+  await a.send({ operation: 'update_node', hostname: 'b', replicates: false });
+  await connected(a, ['c']);
+  await connected(c, ['a']);
+  await connected(b, []);
+  await a.send({ operation: 'update_node', hostname: 'b', replicates: true, authorization });
+  await connected(a, ['b', 'c']);
+  await connected(b, ['a', 'c']);
+  await a.send({ operation: 'update_node', hostname: 'b', replicates: false });
+  await connected(b, []);
+  await b.send({ operation: 'add_node', hostname: 'c', authorization });
+  await connected(b, ['a', 'c']);
+  t.pass();
+});
+
 test('credentials that are to be kept are used again and shown to nobody', async (t) => {
   const { nodes } = await apart(t, ['a', 'b']);
   const a = at(nodes, 0);
