@@ -301,7 +301,12 @@ class Comparing {
       .find(({ name }) => name === peer.name)
       ?.database_sockets.find((one) => one.database === database)?.receiving;
     if (!again || !second) return;
-    const breaks = this.#bench.breaksOf(observer, peer).filter(({ isHeard }) => !isHeard);
+    // What a proxy had held comes out when the link is touched, also what a node had said before it was killed.
+    const { touchedMs } = this.#bench.linkOf(observer, peer);
+    const breaks = this.#bench
+      .breaksOf(observer, peer)
+      .filter(({ isHeard }) => !isHeard)
+      .map((one) => ({ ...one, sinceMs: Math.max(one.sinceMs, touchedMs) }));
     const silentMsMax = this.#bench.pingMs;
     judgeLag({ first, second }, { first: answer, second: again, silentMsMax }, breaks).map(judged);
   }
