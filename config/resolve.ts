@@ -10,7 +10,7 @@ import { durationMs } from './durations.js';
 import { collectFindings, quoted, type DescribeOrigin, type Findings } from './findings.js';
 import { settleIdentity, type Identity } from './identity.js';
 import { nameProblem } from './names.js';
-import { readRoutes } from './routes.js';
+import { readRoutes, routeDefaultsOf } from './routes.js';
 import { parseTableDefinitions, repeatedTable } from './tableDefinitions.js';
 import type { Config, ConfigInput, DatabaseSelection } from './types.js';
 import { checkInput, expected, propertyOf } from './validate.js';
@@ -93,10 +93,9 @@ function settleReplication(
   const given = input.replication ?? {};
   const pingIntervalMs = given.pingInterval ?? limits.keepAliveMs;
   const settings = {
-    scheme: identity.secure === undefined ? 'ws' : 'wss',
-    port: identity.secure?.port ?? identity.insecure?.port ?? 9933,
+    ...routeDefaultsOf(identity),
     own: { name: identity.name, url: identity.url },
-  } as const;
+  };
   return {
     ...optional('insecure', identity.insecure),
     ...optional('secure', identity.secure),

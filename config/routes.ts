@@ -20,7 +20,10 @@ export interface RouteDefaults {
 }
 
 /** The same for a node's settled configuration, as for the routes that it was settled with. */
-export const routeDefaultsOf = ({ secure, insecure }: Config['replication']): RouteDefaults => ({
+export const routeDefaultsOf = ({
+  secure,
+  insecure,
+}: Pick<Config['replication'], 'secure' | 'insecure'>): RouteDefaults => ({
   scheme: secure === undefined ? 'ws' : 'wss',
   port: (secure ?? insecure)?.port ?? 9933,
 });
