@@ -69,7 +69,7 @@ const PACKAGE_PLACES: readonly {
     where: 'protocol/validate.ts and config',
   },
   {
-    packages: /^(?:pkijs|asn1js|@peculiar\/.+)$/,
+    packages: /^(?:pkijs|asn1js|jose|@peculiar\/.+)$/,
     places: /^security\//,
     where: 'security',
   },
