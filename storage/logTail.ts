@@ -20,10 +20,17 @@ interface OriginTail {
   dropped: number;
 }
 
+interface Place {
+  readonly origin: OriginId;
+  readonly sequence: number;
+  readonly byteLength: number;
+}
+
 export class LogTail {
   readonly #bytesMax: number;
   #origins = new Map<OriginId, OriginTail>();
-  #order: CommittedEntry[] = [];
+  /** Oldest first. Without their bytes, which must go when they are dropped. */
+  #order: Place[] = [];
   #orderStart = 0;
   #bytes = 0;
 
@@ -40,8 +47,9 @@ export class LogTail {
         entries: [entry.bytes],
         dropped: 0,
       });
-    this.#order.push(entry);
-    this.#bytes += entry.bytes.length;
+    const { origin, sequence, bytes } = entry;
+    this.#order.push({ origin, sequence, byteLength: bytes.length });
+    this.#bytes += bytes.length;
     while (this.#bytes > this.#bytesMax) this.#dropOldest();
   }
 
@@ -64,7 +72,7 @@ export class LogTail {
   #dropOldest(): void {
     const oldest = this.#order[this.#orderStart++];
     if (!oldest) return;
-    this.#bytes -= oldest.bytes.length;
+    this.#bytes -= oldest.byteLength;
     const tail = this.#origins.get(oldest.origin);
     if (tail && oldest.sequence >= tail.first + tail.dropped) this.#release(oldest, tail);
     if (this.#orderStart > 1024 && this.#orderStart * 2 > this.#order.length) {
@@ -73,7 +81,7 @@ export class LogTail {
     }
   }
 
-  #release(oldest: CommittedEntry, tail: OriginTail): void {
+  #release(oldest: Place, tail: OriginTail): void {
     const dropped = oldest.sequence - tail.first + 1;
     tail.entries.fill(GIVEN_UP, tail.dropped, dropped);
     tail.dropped = dropped;

@@ -1,9 +1,12 @@
 /** The end of the log in memory: what it gives, what it has given up, and its bound. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import * as fc from 'fast-check';
 import { sequence } from '../../protocol/ids.js';
 import { LogTail } from '../../storage/logTail.js';
 import { origin } from '../support/stores.js';
+import { waitUntil } from '../support/waitUntil.js';
 
 const A = origin('a');
 const B = origin('b');
@@ -122,4 +125,22 @@ test('a long log passes through, with the same end of it in memory at each step'
     if (found(tail, A, at - 101) !== undefined) wrong++;
   }
   t.is(wrong, 0);
+});
+
+test('what is given up is not held any longer', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const tail = new LogTail(1_000);
+  const held: WeakRef<Buffer>[] = [];
+  for (let at = 1; at <= 20; at++) {
+    const bytes = Buffer.alloc(900, at);
+    held.push(new WeakRef(bytes));
+    tail.add({ origin: A, sequence: sequence(at), bytes });
+  }
+  const count = await waitUntil('the bytes to be collected', () => {
+    collect();
+    const left = held.filter((reference) => reference.deref() !== undefined).length;
+    return left <= 1 && left;
+  });
+  t.is(count, 1);
 });
