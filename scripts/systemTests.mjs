@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 
 /** Package -> what the tests use it for. */
 const PACKAGES = {
+  strace: 'which bytes a process has flushed when its power fails',
   'iso-codes': 'real tables of records, from /usr/share/iso-codes/json',
 };
 

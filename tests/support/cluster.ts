@@ -4,6 +4,7 @@
  * processes it started itself, and removes their directories.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -25,6 +26,8 @@ export interface ClusterOptions {
   readonly apart?: boolean;
   /** Last number of the first node's address. */
   readonly firstAddress?: number;
+  /** For the node program itself, before the command line's file. */
+  readonly nodeArguments?: readonly string[];
 }
 
 /** What is different in a node's next life. `config` is laid over what it had, section by section. */
@@ -46,6 +49,22 @@ export interface Ended {
   readonly afterMs: number;
 }
 
+export interface HeldResources {
+  readonly rssBytes: number;
+  /** Of them what is no mapped file. */
+  readonly anonymousBytes: number;
+  readonly heapBytes: number;
+  readonly fileDescriptors: number;
+}
+
+/** `nodeArguments` of nodes that can be asked for `resources`. */
+export const COLLECTING: readonly string[] = [
+  '--expose-gc',
+  '--import',
+  new URL('./collectGarbage.js', import.meta.url).href,
+];
+const ANSWER_MS_MAX = 30_000;
+
 export const ADMIN = { username: 'admin', password: 'a password for tests' };
 const READY_MS_MAX = 30_000;
 const STOP_MS_MAX = 15_000;
@@ -62,6 +81,7 @@ export const startCluster = async (options: ClusterOptions): Promise<Cluster> =>
         name,
         ports,
         directory,
+        nodeArguments: options.nodeArguments ?? [],
         config: configOf({
           name,
           routes: options.apart ? [] : names.filter((other) => other !== name),
@@ -145,12 +165,21 @@ export class ClusterNode {
   #config: ConfigInput;
   /** What the node itself writes into its file stays until it is configured anew. */
   #isWritten = false;
+  /** Of its next life. */
+  nodeArguments: readonly string[];
   #child: ChildProcess | null = null;
   #serving: ChildProcess | null = null;
   #ended: Promise<Ended> = Promise.resolve({ code: null, signal: null, afterMs: 0 });
 
-  constructor(parts: { name: string; ports: Ports; directory: string; config: ConfigInput }) {
+  constructor(parts: {
+    name: string;
+    ports: Ports;
+    directory: string;
+    nodeArguments: readonly string[];
+    config: ConfigInput;
+  }) {
     this.#name = parts.name;
+    this.nodeArguments = parts.nodeArguments;
     this.#ports = parts.ports;
     this.rootPath = join(parts.directory, parts.name);
     this.configFile = join(parts.directory, `${parts.name}.yaml`);
@@ -225,6 +254,16 @@ export class ClusterNode {
     return pid;
   }
 
+  /** What it holds after a collection of garbage. Only for nodes started with `COLLECTING`. */
+  async resources(): Promise<HeldResources> {
+    const child = this.#child;
+    if (!child) throw new Error(`${this.name} is not running`);
+    const answer = once(child, 'message', { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+    child.send('collect');
+    const [held] = (await answer) as [HeldResources];
+    return held;
+  }
+
   /** Where others dial it. */
   get replicationUrl(): string {
     return this.#config.replication?.url ?? `ws://${this.name}:${this.ports.replication}`;
@@ -250,7 +289,7 @@ export class ClusterNode {
     const startedAt = performance.now();
     const child = spawn(
       process.execPath,
-      [CLI_FILE, 'start', '--config', this.configFile, '--stop-with-parent'],
+      [...this.nodeArguments, CLI_FILE, 'start', '--config', this.configFile, '--stop-with-parent'],
       { env: environmentOf(process.env), stdio: ['ignore', log, log, 'ipc'] },
     );
     closeSync(log);
