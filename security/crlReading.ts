@@ -20,10 +20,10 @@ export type ReadingAnswer =
 /** In a thread of its own this takes `bytes` away from the caller. Rejects with AnswerRefused. */
 export async function readListAside(
   task: ReadingTask,
-  { inlineBytesMax = limits.crlInlineBytesMax, msMax = limits.crlReadMsMax } = {},
+  { msMax = limits.crlReadMsMax }: { msMax?: number } = {},
 ): Promise<RevocationList> {
   const answer =
-    task.bytes.length <= inlineBytesMax ? readNow(task) : await readInThread(task, msMax);
+    task.bytes.length <= limits.crlInlineBytesMax ? readNow(task) : await readInThread(task, msMax);
   if ('list' in answer) return answer.list;
   throw new AnswerRefused(answer.refused.kind, answer.refused.message);
 }
