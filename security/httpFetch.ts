@@ -5,8 +5,9 @@
  */
 import { request as requestPlain, type IncomingMessage } from 'node:http';
 import { request as requestSecure } from 'node:https';
+import { setImmediate } from 'node:timers/promises';
 import { SkeinError, messageOf } from '../protocol/errors.js';
-import { limits } from '../protocol/limits.js';
+import { MIB, limits } from '../protocol/limits.js';
 import type { FetchAnswer, FetchRequest } from './revocationPorts.js';
 
 /** The longest time of a timer of Node; a longer one would fire at once. */
@@ -89,16 +90,26 @@ async function readAnswer(
     if (received > bytesMax) throw unavailable(url.href, `answers more than ${bytesMax} bytes`);
     chunks.push(chunk);
   }
-  return { status: answer.statusCode ?? 0, bytes: joined(chunks, received) };
+  return { status: answer.statusCode ?? 0, bytes: await joined(chunks, received) };
 }
 
+/** So much is copied before others have their turn. */
+const COPY_BYTES = 4 * MIB;
+
 /** In memory of its own, that can be handed to a thread. */
-function joined(chunks: readonly Buffer[], byteLength: number): Uint8Array<ArrayBuffer> {
+async function joined(
+  chunks: readonly Buffer[],
+  byteLength: number,
+): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(byteLength);
   let offset = 0;
+  let pauseAt = COPY_BYTES;
   for (const chunk of chunks) {
     bytes.set(chunk, offset);
     offset += chunk.length;
+    if (offset < pauseAt) continue;
+    pauseAt = offset + COPY_BYTES;
+    await setImmediate();
   }
   return bytes;
 }

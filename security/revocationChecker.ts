@@ -37,11 +37,17 @@ export class RevocationChecker {
   readonly #settings: RevocationSettings;
   readonly #ports: RevocationPorts;
   readonly #sources: RevocationSources;
+  readonly #watchedMax: number;
   readonly #watched = new Map<string, Watched>();
 
-  constructor(settings: RevocationSettings, ports: RevocationPorts) {
+  constructor(
+    settings: RevocationSettings,
+    ports: RevocationPorts,
+    { watchedMax = limits.revocationWatchedMax }: { watchedMax?: number } = {},
+  ) {
     this.#settings = settings;
     this.#ports = ports;
+    this.#watchedMax = watchedMax;
     const crl = new CrlSource(settings.crl, ports);
     const ocsp = new OcspSource(settings.ocsp, ports);
     this.#sources = {
@@ -103,9 +109,9 @@ export class RevocationChecker {
     this.#watched.delete(key);
     this.#watched.set(key, { certificate, issuer, dueMs });
     const [oldest] = this.#watched.keys();
-    if (this.#watched.size <= limits.revocationWatchedMax || oldest === undefined) return;
+    if (this.#watched.size <= this.#watchedMax || oldest === undefined) return;
     this.#watched.delete(oldest);
-    this.#ports.warn(`More than ${limits.revocationWatchedMax} certificates to check again`);
+    this.#ports.warn(`More than ${this.#watchedMax} certificates to check again`);
   }
 }
 

@@ -78,8 +78,8 @@ const signatureOf = (content: Uint8Array, { key, algorithm }: Signer): Buffer =>
 
 type Signer = Pick<TestAuthority, 'key' | 'algorithm'>;
 
-/** What signs and how; the parts of X.509's SIGNED. */
-const signed = (content: Buffer, signer: Signer, ...others: Buffer[]): Buffer =>
+/** The parts of X.509's SIGNED: what is signed, how, and by whom. */
+export const signed = (content: Buffer, signer: Signer, ...others: Buffer[]): Buffer =>
   sequence(content, algorithmOf(signer.algorithm), bits(signatureOf(content, signer)), ...others);
 
 const nameOf = (text: string): Buffer =>
