@@ -9,6 +9,7 @@ import { dirname } from 'node:path';
 /** Package -> what the tests use it for. */
 const PACKAGES = {
   'iso-codes': 'real tables of records, from /usr/share/iso-codes/json',
+  openssl: 'certificates, revocation lists and OCSP answers that are not of our making',
 };
 
 /** Names of the packages that are not installed. Throws where there is no Debian package database. */
