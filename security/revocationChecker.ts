@@ -57,14 +57,14 @@ export class RevocationChecker {
   }
 
   /**
-   * Whether a certificate that `issuer` has signed may be used. Asks over the network when nothing is remembered, and
-   * is watched from then on, until `forget`. Never rejects for what certificates, authorities or the network do; throws
-   * for text that is no certificate.
+   * Whether a certificate that `issuer` has signed may be used. Asks over the network when nothing is remembered. One
+   * that passes is watched from then on, until `forget`. Never rejects for what certificates, authorities or the network
+   * do; throws for text that is no certificate.
    */
   async check(certificate: Certificate, issuer: Certificate): Promise<RevocationResult> {
     const pair = { certificate: parsed(certificate), issuer: parsed(issuer) };
     const result = await this.#judge(pair);
-    if (result.untilMs !== undefined) this.#watch(pair, result.untilMs);
+    if (passes(result) && result.untilMs !== undefined) this.#watch(pair, result.untilMs);
     return result;
   }
 
@@ -82,7 +82,10 @@ export class RevocationChecker {
     return next;
   }
 
-  /** Checks again what is due at `nowMs`; what comes back other than good or unchecked has to be acted upon. */
+  /**
+   * Checks again what is due at `nowMs`. Whoever comes back and does not pass has to be acted upon; it is watched until
+   * it is forgotten, so a link that is left open will be judged again.
+   */
   async refreshDue(nowMs: number): Promise<RefreshedCheck[]> {
     const due = [...this.#watched].filter(([, watched]) => watched.dueMs <= nowMs);
     return await Promise.all(due.map(([key, pair]) => this.#refresh(key, pair)));
@@ -114,6 +117,10 @@ export class RevocationChecker {
     this.#ports.warn(`More than ${this.#watchedMax} certificates to check again`);
   }
 }
+
+/** Whether a peer with this result may be let in. */
+export const passes = ({ outcome }: RevocationResult): boolean =>
+  outcome === 'good' || outcome === 'unchecked';
 
 const parsed = (certificate: Certificate): X509Certificate =>
   typeof certificate === 'string' ? new X509Certificate(certificate) : certificate;

@@ -116,7 +116,7 @@ class Section {
 
   #take(key: string): unknown {
     this.#known.add(key);
-    return Object.hasOwn(this.#fields, key) ? this.#fields[key] : undefined;
+    return this.#fields[key];
   }
 
   #wrong<T>(key: string, what: string, fallback: T): T {

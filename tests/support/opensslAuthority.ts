@@ -11,6 +11,10 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+/** Parameters that belong together stand together. Returns what it prints. */
+const openssl = async (parameters: readonly (string | readonly string[])[]): Promise<string> =>
+  (await run('openssl', parameters.flat())).stdout;
+
 type KeyKind = 'ec' | 'rsa' | 'ed25519';
 
 const KEY_OPTIONS: Readonly<Record<KeyKind, readonly string[]>> = {
@@ -67,11 +71,11 @@ export class OpensslAuthority {
     await writeFile(file('index.txt'), '');
     await writeFile(file('serial'), '00A1\n');
     await writeFile(file('crlnumber'), '01\n');
-    await run('openssl', ['genpkey', ...KEY_OPTIONS[keyKind], '-out', file('authority.key')]);
-    await run('openssl', [
-      ...['req', '-x509', '-new', '-key', file('authority.key'), '-out', file('authority.pem')],
-      ...['-days', '30', '-subj', `/CN=${name}`, '-config', file('configuration')],
-      ...['-extensions', 'authority_extensions'],
+    await openssl(['genpkey', ...KEY_OPTIONS[keyKind], '-out', file('authority.key')]);
+    await openssl([
+      ['req', '-x509', '-new', '-key', file('authority.key'), '-out', file('authority.pem')],
+      ['-days', '30', '-subj', `/CN=${name}`, '-config', file('configuration')],
+      ['-extensions', 'authority_extensions'],
     ]);
     const certificate = new X509Certificate(await readFile(file('authority.pem')));
     return new OpensslAuthority(folder, certificate);
@@ -79,26 +83,26 @@ export class OpensslAuthority {
 
   /** `extensions` as openssl's configuration writes them. */
   async issue(name: string, extensions: readonly string[]): Promise<Issued> {
-    await this.#openssl(['genpkey', ...KEY_OPTIONS.ec, '-out', this.#file(`${name}.key`)]);
-    await this.#openssl([
-      ...['req', '-new', '-key', this.#file(`${name}.key`), '-subj', `/CN=${name}`],
-      ...['-config', this.#file('configuration'), '-out', this.#file(`${name}.csr`)],
+    await openssl(['genpkey', ...KEY_OPTIONS.ec, '-out', this.#file(`${name}.key`)]);
+    await openssl([
+      ['req', '-new', '-key', this.#file(`${name}.key`), '-subj', `/CN=${name}`],
+      ['-config', this.#file('configuration'), '-out', this.#file(`${name}.csr`)],
     ]);
     await writeFile(this.#file(`${name}.extensions`), extensions.join('\n'));
-    await this.#openssl([
-      ...['ca', '-batch', '-notext', '-config', this.#file('configuration')],
-      ...['-cert', this.#file('authority.pem'), '-keyfile', this.#file('authority.key')],
-      ...['-in', this.#file(`${name}.csr`), '-out', this.#file(`${name}.pem`)],
-      ...['-extfile', this.#file(`${name}.extensions`)],
+    await openssl([
+      ['ca', '-batch', '-notext', '-config', this.#file('configuration')],
+      ['-cert', this.#file('authority.pem'), '-keyfile', this.#file('authority.key')],
+      ['-in', this.#file(`${name}.csr`), '-out', this.#file(`${name}.pem`)],
+      ['-extfile', this.#file(`${name}.extensions`)],
     ]);
     return { name, certificate: new X509Certificate(await readFile(this.#file(`${name}.pem`))) };
   }
 
   async revoke({ name }: Issued, reason: string): Promise<void> {
-    await this.#openssl([
-      ...['ca', '-config', this.#file('configuration'), '-revoke', this.#file(`${name}.pem`)],
-      ...['-cert', this.#file('authority.pem'), '-keyfile', this.#file('authority.key')],
-      ...['-crl_reason', reason],
+    await openssl([
+      ['ca', '-config', this.#file('configuration'), '-revoke', this.#file(`${name}.pem`)],
+      ['-cert', this.#file('authority.pem'), '-keyfile', this.#file('authority.key')],
+      ['-crl_reason', reason],
     ]);
   }
 
@@ -109,19 +113,14 @@ export class OpensslAuthority {
   ): Promise<Buffer> {
     const text = `${configuration(this.#folder)}[list]\n${extensions.join('\n')}\n`;
     await writeFile(this.#file('list.configuration'), text);
-    await this.#openssl([
-      ...['ca', '-gencrl', '-config', this.#file('list.configuration'), '-crlsec', `${seconds}`],
-      ...['-cert', this.#file('authority.pem'), '-keyfile', this.#file('authority.key')],
-      ...[
-        '-crlexts',
-        extensions.length > 0 ? 'list' : 'plain_list',
-        '-out',
-        this.#file('list.pem'),
-      ],
+    await openssl([
+      ['ca', '-gencrl', '-config', this.#file('list.configuration'), '-crlsec', `${seconds}`],
+      ['-cert', this.#file('authority.pem'), '-keyfile', this.#file('authority.key')],
+      ['-crlexts', extensions.length > 0 ? 'list' : 'plain_list', '-out', this.#file('list.pem')],
     ]);
     if (form === 'PEM') return await readFile(this.#file('list.pem'));
     const list = this.#file('list.der');
-    await this.#openssl(['crl', '-in', this.#file('list.pem'), '-outform', 'DER', '-out', list]);
+    await openssl(['crl', '-in', this.#file('list.pem'), '-outform', 'DER', '-out', list]);
     return await readFile(list);
   }
 
@@ -132,10 +131,10 @@ export class OpensslAuthority {
     options: readonly string[] = [],
   ): Promise<Buffer> {
     await writeFile(this.#file('request'), request);
-    await this.#openssl([
-      ...['ocsp', '-index', this.#file('index.txt'), '-CA', this.#file('authority.pem')],
-      ...['-rsigner', this.#file(`${signer}.pem`), '-rkey', this.#file(`${signer}.key`)],
-      ...['-reqin', this.#file('request'), '-respout', this.#file('answer'), ...options],
+    await openssl([
+      ['ocsp', '-index', this.#file('index.txt'), '-CA', this.#file('authority.pem')],
+      ['-rsigner', this.#file(`${signer}.pem`), '-rkey', this.#file(`${signer}.key`)],
+      ['-reqin', this.#file('request'), '-respout', this.#file('answer'), ...options],
     ]);
     return await readFile(this.#file('answer'));
   }
@@ -147,7 +146,7 @@ export class OpensslAuthority {
 
   /** What openssl prints of a certificate, as `serial=A1`. */
   async serialOf({ name }: Issued): Promise<string> {
-    return await this.#openssl(['x509', '-in', this.#file(`${name}.pem`), '-noout', '-serial']);
+    return await openssl(['x509', '-in', this.#file(`${name}.pem`), '-noout', '-serial']);
   }
 
   close(): Promise<void> {
@@ -156,9 +155,5 @@ export class OpensslAuthority {
 
   #file(name: string): string {
     return join(this.#folder, name);
-  }
-
-  async #openssl(parameters: readonly string[]): Promise<string> {
-    return (await run('openssl', parameters)).stdout;
   }
 }

@@ -9,9 +9,10 @@ import {
   type RevocationList,
 } from '../../security/crl.js';
 import { readListAside } from '../../security/crlReading.js';
-import { constructedTag, derElement, primitiveTag } from '../../security/der.js';
+import { constructedTag, derElement, primitiveTag, wholeOf } from '../../security/der.js';
 import { AnswerRefused } from '../../security/refusals.js';
 import { serialOfBytes } from '../../security/serials.js';
+import { readSigned } from '../../security/signatures.js';
 import {
   addressName,
   enumerated,
@@ -22,6 +23,7 @@ import {
   makeAuthority,
   number,
   sequence,
+  signed,
   tagged,
   writeEntry,
   writeList,
@@ -148,6 +150,17 @@ test('a changed byte in an entry breaks the signature', (t) => {
   const bytes = writeList(authority, { entries });
   const at = Buffer.from(bytes).indexOf(hexBytes('f1b2c3d4'));
   bytes[at] = 0x71;
+  t.deepEqual(refusal(t, bytes), ['invalid', 'signature verification failed']);
+});
+
+test('a list must not name one algorithm and be signed with another', (t) => {
+  const { content } = readSigned(writeList(authority));
+  const bytes = signed(Buffer.from(wholeOf(content)), makeAuthority('Any', { algorithm: 'rsa' }));
+  t.deepEqual(refusal(t, Uint8Array.from(bytes)), ['invalid', 'names two algorithms']);
+});
+
+test('a signature counts only under the name of its algorithm', (t) => {
+  const bytes = writeList({ ...authority, algorithm: 'rsa' });
   t.deepEqual(refusal(t, bytes), ['invalid', 'signature verification failed']);
 });
 

@@ -127,7 +127,8 @@ const elsewhere = [
   'file:///etc/passwd',
   'ftp://127.0.0.1/',
   'javascript:1',
-  'http://u:p@127.0.0.1/',
+  'http://u@127.0.0.1/',
+  'http://:p@127.0.0.1/',
   '',
 ];
 

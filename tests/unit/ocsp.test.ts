@@ -138,6 +138,10 @@ const wrongSigners: readonly (readonly [string, () => Buffer])[] = [
     () => byDelegate({ extensions: [signing] }, { by: makeAuthority('Another') }),
   ],
   [
+    'a responder that the key of the issuer has signed under another name',
+    () => byDelegate({ extensions: [signing] }, { by: { ...authority, name: 'Another' } }),
+  ],
+  [
     'a responder whose certificate has run out',
     () => byDelegate({ extensions: [signing], notAfterMs: Date.now() - 1000 }),
   ],

@@ -361,6 +361,15 @@ test('when no newer list can be had, the one before counts to the end of its gra
   t.deepEqual(await checkAt(scene, DAY, listed), ['refused', 'crl', 'REVOCATION_UNKNOWN']);
 });
 
+test('a forged list refuses, also when the one before it would still count', async (t) => {
+  const scene = revocationScene({ failureMode: 'fail-open', crl: { cacheTtl: HOUR } });
+  scene.answers.set(CRL, listOf());
+  t.deepEqual(await outcome(scene, listed), ['good', 'crl']);
+  scene.answers.set(CRL, () => writeList(makeAuthority()));
+  const word = ['refused', 'crl', 'REVOCATION_ANSWER_INVALID'];
+  t.deepEqual(await checkAt(scene, HOUR, listed), word);
+});
+
 test('a list that is older than the one before is not taken', async (t) => {
   const scene = revocationScene({ crl: { cacheTtl: HOUR } });
   scene.answers.set(CRL, revokedList);
@@ -492,6 +501,22 @@ test('what is due is checked again, and nothing else', async (t) => {
   t.deepEqual(others, []);
   t.is(refreshed?.certificate.fingerprint256, listed.fingerprint256);
   t.like(refreshed?.result, { outcome: 'revoked', code: 'CERTIFICATE_REVOKED' });
+});
+
+test('who did not pass is not watched, who was let in is until it is forgotten', async (t) => {
+  const scene = revocationScene();
+  await outcome(scene, listed);
+  t.is(scene.checker.nextDueMs, undefined);
+  scene.answers.set(CRL, listOf());
+  await checkAt(scene, ERROR_MS, listed);
+  scene.answers.clear();
+  scene.nowMs += 4 * DAY;
+  for (const attempt of [1, 2]) {
+    const [refreshed] = await scene.checker.refreshDue(scene.nowMs);
+    t.like(refreshed?.result, { outcome: 'refused', code: 'REVOCATION_UNKNOWN' }, `${attempt}`);
+    t.is(scene.checker.nextDueMs, scene.nowMs + ERROR_MS);
+    scene.nowMs += ERROR_MS;
+  }
 });
 
 const forgetWhile = async (t: ExecutionContext, forgetDuring: boolean): Promise<void> => {
