@@ -61,6 +61,36 @@ export const limits = {
   /** From such a connection's first byte to its answer. */
   peerOperationMsMax: 30_000,
 
+  // ---- revocation of certificates
+  /** A revocation list as it is fetched. */
+  crlBytesMax: 64 * MIB,
+  /** Longer lists are read by a thread of their own. */
+  crlInlineBytesMax: 64 * KIB,
+  /** From handing a list to that thread to its answer. */
+  crlReadMsMax: 60_000,
+  /** Lists kept in memory, with their indexes, all together. */
+  crlHeldBytesMax: 128 * MIB,
+  /** Longer lists are fetched again after a start instead of being stored. */
+  crlStoredBytesMax: 1 * MIB,
+  /** A list with more entries leaves no rows in hdb_revoked_certificates. */
+  crlRowsMax: 10_000,
+  /** Lists that lately could not be had, remembered so that not every check waits for them. */
+  crlFailuresMax: 1_000,
+  ocspBytesMax: 64 * KIB,
+  /** Certificates of responders in one answer. */
+  ocspCertificatesMax: 10,
+  /** Addresses of lists, and of responders, in one certificate. */
+  revocationAddressesMax: 16,
+  /** Lists fetched and read at a time, and certificates asked about at a time; then those waiting for their turn. */
+  crlFetchesMax: 4,
+  ocspFetchesMax: 16,
+  revocationWaitingMax: 1_000,
+  revocationRedirectsMax: 3,
+  /** Certificates that are checked again when their answer has grown old. */
+  revocationWatchedMax: 2_000,
+  /** How far the clocks of authorities may be ahead. */
+  revocationSkewMs: 300_000,
+
   // ---- queues
   /** Data messages waiting in one actor's mailbox. */
   mailboxMessagesMax: 10_000,

@@ -10,6 +10,7 @@ import { dirname } from 'node:path';
 const PACKAGES = {
   strace: 'which bytes a process has flushed when its power fails',
   'iso-codes': 'real tables of records, from /usr/share/iso-codes/json',
+  openssl: 'certificates, revocation lists and OCSP answers that are not of our making',
 };
 
 /** Names of the packages that are not installed. Throws where there is no Debian package database. */

@@ -1,0 +1,28 @@
+/** A revocation list of the size of a public authority's: 50 MB, a million entries. */
+import test from 'ava';
+import { limits } from '../../protocol/limits.js';
+import { findRevoked, heldBytes } from '../../security/crl.js';
+import { readListAside } from '../../security/crlReading.js';
+import { largeSerial, writeLargeList } from '../support/largeList.js';
+import { makeAuthority } from '../support/testAuthority.js';
+
+const COUNT = 1_000_000;
+
+test('a million entries are read while other work goes on, and all are found', async (t) => {
+  t.timeout(100_000);
+  const authority = makeAuthority();
+  const bytes = writeLargeList(authority, COUNT);
+  const { length } = bytes;
+  t.true(length > 50_000_000 && length < limits.crlBytesMax);
+  let turns = 0;
+  const timer = setInterval(() => (turns += 1), 5);
+  const list = await readListAside({ bytes, issuerDer: authority.certificate.raw });
+  clearInterval(timer);
+  t.true(turns > 10, `${turns} turns of the event loop meanwhile`);
+  t.is(list.entries.count, COUNT);
+  t.true(heldBytes(list) < limits.crlHeldBytesMax);
+  for (let at = 0; at < COUNT; at += 9973)
+    t.is(findRevoked(list, largeSerial(at))?.reason, 'superseded');
+  for (let at = COUNT; at < COUNT + 100; at += 1)
+    t.is(findRevoked(list, largeSerial(at)), undefined);
+});
