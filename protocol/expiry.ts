@@ -63,13 +63,6 @@ export const withDeadline = (
   return { type: 'put', body: encodeMapOf(entries, entries.length) };
 };
 
-/** The value of the register that a change sets; undefined: it sets none. */
-export const deadlineIn = (change: RowChange): Uint8Array | undefined => {
-  if (change.type === 'delete') return undefined;
-  if (change.type === 'put') return registerIn(change.body);
-  return change.attributes.find(({ name }) => name === DEADLINE)?.value;
-};
-
 /** The row as it is shown at that moment; undefined: it is deleted or has expired. */
 export const shownAt = (
   row: Row | undefined,

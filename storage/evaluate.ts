@@ -8,7 +8,7 @@ import { millisecondsOf } from '../protocol/clock.js';
 import type { KeyedChange, TableChanges } from '../protocol/entry.js';
 import { invalidRequest } from '../protocol/errors.js';
 import type { Version } from '../protocol/ids.js';
-import { DEADLINE, deadlineIn, shownAt, type Moment, withDeadline } from '../protocol/expiry.js';
+import { DEADLINE, shownAt, type Moment, withDeadline } from '../protocol/expiry.js';
 import type { Key, RecordObject } from '../protocol/operations.js';
 import { encodeKey } from '../protocol/orderedKey.js';
 import { recordOf, type EncodedAttribute, type Row, type RowChange } from '../protocol/row.js';
@@ -70,7 +70,9 @@ type StoreType = StoringWrite['type'];
 
 interface Staged {
   key: Buffer;
+  /** Without its deadline. */
   change: RowChange;
+  deadline: Uint8Array | undefined;
 }
 
 /** One table's part of the transaction, as it grows. */
@@ -92,9 +94,9 @@ class StagedTable {
   }
 
   changes(): TableChanges {
-    const changes: KeyedChange[] = [...this.#staged.values()].map(({ key, change }) => ({
-      key,
-      change: this.#settledChange(key, change),
+    const changes: KeyedChange[] = [...this.#staged.values()].map((staged) => ({
+      key: staged.key,
+      change: this.#settled(staged),
     }));
     return { table: this.#table.name, generation: this.#table.generation, changes };
   }
@@ -127,7 +129,7 @@ class StagedTable {
         continue;
       }
       this.#noteAttributes(record, newAttributes);
-      this.#stage(bytes, this.#withDeadline(change, { record, index, expiresAt }));
+      this.#stage(bytes, change, this.#deadlineOf({ record, index, expiresAt }));
       written.push(key);
     }
     return { written, skipped, newAttributes: [...newAttributes] };
@@ -199,31 +201,28 @@ class StagedTable {
     }
   }
 
-  /** With the deadline that this write sets; the same where it sets none. */
-  #withDeadline(
-    change: RowChange,
-    write: { record: RecordObject; index: number; expiresAt: number | undefined },
-  ): RowChange {
-    if (change.type === 'delete') return change;
+  #deadlineOf(write: {
+    record: RecordObject;
+    index: number;
+    expiresAt: number | undefined;
+  }): Uint8Array | undefined {
     const { definition } = this.#table;
-    const value = deadlineOfWrite({ ...write, definition, version: this.#input.version });
-    return value ? withDeadline(change, value) : change;
+    return deadlineOfWrite({ ...write, definition, version: this.#input.version });
   }
 
   /**
    * A patch says with its deadline that the record lives on. Where it has ended, in whole or in part, what is still
    * shown is written as a whole with it, so that no replica has to know what had ended.
    */
-  #settledChange(key: Buffer, change: RowChange): RowChange {
-    const value = deadlineIn(change);
-    if (!value) return change;
-    if (change.type === 'put') return withDeadline(change, value);
+  #settled({ key, change, deadline }: Staged): RowChange {
+    if (!deadline || change.type === 'delete') return change;
+    if (change.type === 'put') return withDeadline(change, deadline);
     const row = this.#input.row(this.#table, key);
     const shown = shownAt(row, this.#moment);
-    if (shown && shown === row) return change;
+    if (shown && shown === row) return withDeadline(change, deadline);
     const body = shown && recordOf(shown);
     const whole = foldChanges(body ? { type: 'put', body } : { type: 'delete' }, change);
-    return whole.type === 'delete' ? whole : withDeadline(whole, value);
+    return whole.type === 'delete' ? whole : withDeadline(whole, deadline);
   }
 
   /** Whether the row is visible, with what this transaction has done to it so far. */
@@ -246,11 +245,12 @@ class StagedTable {
     return typeof value === 'number' ? value : undefined;
   }
 
-  #stage(key: Buffer, change: RowChange): void {
+  #stage(key: Buffer, change: RowChange, deadline?: Uint8Array): void {
     const place = key.toString('latin1');
     const before = this.#staged.get(place);
-    if (before) before.change = foldChanges(before.change, change);
-    else this.#staged.set(place, { key, change });
+    if (!before) return void this.#staged.set(place, { key, change, deadline });
+    before.change = foldChanges(before.change, change);
+    if (deadline || change.type !== 'patch') before.deadline = deadline;
   }
 }
 

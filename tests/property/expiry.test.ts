@@ -15,7 +15,6 @@ import { decode, encode, encodeMapOf } from '../../protocol/codec.js';
 import { readEntryHeader, readEntryTables } from '../../protocol/entry.js';
 import {
   DEADLINE,
-  deadlineIn,
   encodeDeadline,
   shownAt,
   withDeadline,
@@ -145,6 +144,12 @@ const attributesOf = (change: Exclude<RowChange, { type: 'delete' }>): [string, 
       ? Object.entries(decode(change.body) as Record_)
       : change.attributes.map(({ name, value }) => [name, decode(value)]);
   return all.filter(([name]) => name !== DEADLINE);
+};
+
+const deadlineIn = (change: Exclude<RowChange, { type: 'delete' }>): unknown => {
+  const body = change.type === 'put' ? (decode(change.body) as Record_)[DEADLINE] : undefined;
+  const set = change.type === 'patch' && change.attributes.find(({ name }) => name === DEADLINE);
+  return set ? decode(set.value) : body;
 };
 
 const recordAt = (
@@ -295,7 +300,7 @@ const foldWithExpiry = async (store: Store, nowMs: number): Promise<Record_ | un
       if (change.type === 'put') [record, endMs] = [undefined, Infinity];
       record = { ...record, ...Object.fromEntries(attributesOf(change)) };
       const deadline = deadlineIn(change);
-      if (deadline) endMs = Math.abs(decode(deadline) as number);
+      if (typeof deadline === 'number') endMs = Math.abs(deadline);
     }
   }
   return endMs <= nowMs ? undefined : record;

@@ -1,8 +1,10 @@
 /** Expired records in a store: what reads and indexes show of them, and what their removal takes away and leaves. */
 import test, { type ExecutionContext } from 'ava';
 import { TICKS_PER_MILLISECOND } from '../../protocol/clock.js';
-import { DEADLINE } from '../../protocol/expiry.js';
-import { rowOf } from '../../protocol/row.js';
+import { decode, encode } from '../../protocol/codec.js';
+import { DEADLINE, encodeDeadline, withDeadline } from '../../protocol/expiry.js';
+import { writtenAgain } from '../../protocol/lateNews.js';
+import { join, rowOf } from '../../protocol/row.js';
 import { encodeKey } from '../../protocol/orderedKey.js';
 import { version } from '../../protocol/ids.js';
 import type { LocalWrite } from '../../storage/evaluate.js';
@@ -245,6 +247,43 @@ test('records of a table that stays on its node are removed without a mark', asy
   t.is(await keysOf(a, PREFIX.deadline), 0);
 });
 
+test('every origin of what is removed gets its mark', async (t) => {
+  const [a, b] = [await node('a'), await node('b')];
+  await put(a, 'k', { x: 1 }, [0, 10]);
+  await pull(b, a);
+  await put(b, 'q', { x: 1 }, [20]);
+  t.is(await sweep(b, 100), 1);
+  const wrote = a.accepted.get(a.origin)?.version;
+  t.is(b.marks.size, 2);
+  t.is(b.marks.get(a.origin), wrote);
+  t.is(b.marks.get(b.origin) as number | undefined, at(10) * TICKS_PER_MILLISECOND);
+});
+
+test('the deadline is no attribute of a table that learns its attributes', async (t) => {
+  const a = await memoryStore({ node: 'a', builtIn: [definition('t')] });
+  await put(a, 'k', { x: 1 }, [0, 10]);
+  const names = [...a.catalog.get('t').attributes.keys()].sort();
+  t.deepEqual(names, ['__createdtime__', '__updatedtime__', 'id', 'x']);
+});
+
+test('a row with a deadline is written again whole, whatever of it is news', (t) => {
+  const stampOf = (at_: number) => ({ version: version(at_), origin: origin('a') });
+  const deadline = encodeDeadline({ kind: 'given', atMs: at(100) });
+  const first = withDeadline(
+    { type: 'patch', attributes: [{ name: 'x', value: encode(1) }] },
+    deadline,
+  );
+  const second = { type: 'patch', attributes: [{ name: 'y', value: encode(2) }] } as const;
+  const row = join(rowOf(first, stampOf(1)), rowOf(second, stampOf(2)));
+  const again = writtenAgain(row, (stamp) => stamp.version === 2, 'lateNews');
+  t.is(again?.type, 'put');
+  if (again?.type === 'put') t.deepEqual(decode(again.body), { [DEADLINE]: at(100), x: 1, y: 2 });
+  t.is(
+    writtenAgain(row, () => false, 'lateNews'),
+    undefined,
+  );
+});
+
 test('a step removes no more records than it may', async (t) => {
   const a = await node('a');
   for (const id of ['a', 'b', 'c', 'd', 'e']) await put(a, id, { x: 1 }, [0, 10]);
@@ -270,24 +309,22 @@ test('a copy from a node that removed a record removes it here, and writes nothi
   t.deepEqual(get(b, 'q', 500), { id: 'q', x: 1 });
 });
 
-test('a write that kept a record alive and comes after its removal makes the same record everywhere', async (t) => {
-  const [a, b, c] = [await node('a'), await node('b'), await node('c')];
-  await put(a, 'k', { x: 1 }, [0, 100]);
-  for (const store of [b, c]) await pull(store, a);
-  await upsert(b, 'k', { y: 1 }, [50, 9_000]);
-  await pull(c, b);
-  await put(a, 'q', { x: 1 }, [200]);
-  t.is(await sweep(a, 1_000), 1);
-  t.deepEqual(await pull(a, b), ['late']);
-  await copyInto(a, b, { nowMs: at(1_100) });
-  for (const [to, from] of [
-    [b, a],
-    [c, a],
-  ] as const)
-    await pull(to, from);
-  for (const store of [a, b, c]) t.deepEqual(get(store, 'k', 2_000), { id: 'k', y: 1 });
-  for (const store of [a, b, c]) t.is(get(store, 'k', 9_000), undefined);
-});
+for (const knows of [true, false])
+  test(`a write that kept a record alive and comes after its removal makes the same record everywhere, whether its node ${knows ? 'knows' : 'does not know'} what came after`, async (t) => {
+    const [a, b, c] = [await node('a'), await node('b'), await node('c')];
+    await put(a, 'k', { x: 1 }, [0, 100]);
+    for (const store of [b, c]) await pull(store, a);
+    await upsert(b, 'k', { y: 1 }, [50, 9_000]);
+    await pull(c, b);
+    await put(a, 'q', { x: 1 }, [200]);
+    if (knows) await pull(b, a);
+    t.is(await sweep(a, 1_000), 1);
+    t.deepEqual(await pull(a, b), ['late']);
+    await copyInto(a, b, { nowMs: at(1_100) });
+    for (const store of [b, c]) await pull(store, a);
+    for (const store of [a, b, c]) t.deepEqual(get(store, 'k', 2_000), { id: 'k', y: 1 });
+    for (const store of [a, b, c]) t.is(get(store, 'k', 9_000), undefined);
+  });
 
 for (const knows of [true, false])
   test(`a write from before its end brings no removed record back, whether its node ${knows ? 'knows' : 'does not know'} what came after`, async (t) => {
