@@ -8,7 +8,7 @@ import { millisecondsOf } from '../protocol/clock.js';
 import type { KeyedChange, TableChanges } from '../protocol/entry.js';
 import { invalidRequest } from '../protocol/errors.js';
 import type { Version } from '../protocol/ids.js';
-import { DEADLINE, shownAt, type Moment, withDeadline } from '../protocol/expiry.js';
+import { DEADLINE, shownAt, withDeadline, type Moment } from '../protocol/expiry.js';
 import type { Key, RecordObject } from '../protocol/operations.js';
 import { encodeKey } from '../protocol/orderedKey.js';
 import { recordOf, type EncodedAttribute, type Row, type RowChange } from '../protocol/row.js';

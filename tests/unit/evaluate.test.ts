@@ -242,6 +242,13 @@ const cases: readonly [
     [['put', { [DEADLINE]: 7, id: 'k', gone: 7 }]],
   ],
   [
+    'a record that is put again in a transaction has lost its first end',
+    definition('t', [{ name: 'gone', expiresAt: true }]),
+    [one('put', { id: 'k', gone: 7 }), one('put', { id: 'k' })],
+    {},
+    [['put', { id: 'k' }]],
+  ],
+  [
     'a deadline that comes later in a transaction is first in the record all the same',
     definition('t', [{ name: 'gone', expiresAt: true }]),
     [one('put', { id: 'k' }), one('update', { id: 'k', gone: 7 })],
