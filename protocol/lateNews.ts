@@ -73,11 +73,13 @@ export const writtenAgain = (row: Row, isNews: Covers, reason: Reason): RowChang
  */
 export const endedAgain = (
   row: Row,
-  both: Row,
+  both: () => Row,
   look: { readonly isLateFor: Covers; readonly nowMs: number },
 ): RowChange | undefined => {
-  if (row.kind !== 'patched' || !hasNews(row, look.isLateFor) || !mayEnd(both)) return undefined;
-  return written(hasEnded(both, look.nowMs) ? both : row);
+  if (row.kind !== 'patched' || !hasNews(row, look.isLateFor)) return undefined;
+  const whole = both();
+  if (!mayEnd(whole)) return undefined;
+  return written(hasEnded(whole, look.nowMs) ? whole : row);
 };
 
 /** The operation that leaves exactly what this row shows: for a row whose superseding is known to nobody else. */

@@ -222,7 +222,7 @@ export class CopiedRows {
     if (!row) return;
     const { version } = newestStamp(row);
     this.#store.clock = observe(this.#store.clock, version);
-    const both = mine && theirs ? join(mine, theirs) : (mine ?? theirs ?? row);
+    const both = (): Row => (mine && theirs ? join(mine, theirs) : (mine ?? theirs ?? row));
     const look = { isLateFor: this.#isLateFor, nowMs: options.nowMs };
     const again =
       isWhole && (endedAgain(row, both, look) ?? writtenAgain(row, this.#isNews, 'lateNews'));

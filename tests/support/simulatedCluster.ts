@@ -123,6 +123,7 @@ class SimulatedCluster {
       this.#count('copiesCompleted', watch.copies);
       this.#count('batchesThatPurged', watch.purges);
       this.#count('batchesThatTrimmed', watch.trims);
+      this.#count('expiredRecordsRemoved', watch.removals);
     }
     for (const { id, state } of this.#clients.operations) {
       this.#count(`operations ${state}`);

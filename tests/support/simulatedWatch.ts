@@ -59,6 +59,8 @@ export class NodeWatch {
   /** Batches that raised a mark, and that took entries out of a log. */
   purges = 0;
   trims = 0;
+  /** Records taken away that had an end. */
+  removals = 0;
   isCopying = false;
   readonly #history: History;
   readonly #origins = new Map<number, OriginId>();
@@ -243,7 +245,8 @@ export class NodeWatch {
     const before = this.#decode(old);
     const after = this.#decode(now);
     if (!before || this.#mayDrop) return;
-    if (!after && this.#forgets && (before.kind === 'deleted' || hasEnd(before))) return;
+    if (!after && this.#forgets && hasEnd(before)) return void this.removals++;
+    if (!after && this.#forgets && before.kind === 'deleted') return;
     if (!after || compareStamps(newestStamp(after), newestStamp(before)) < 0)
       this.#fail(`${this.#rowNameOf(key)} went back`);
   }
