@@ -4,7 +4,7 @@
 export { startNode, type ServedNode as Node } from './server/startNode.js';
 export type { StartNodeOptions } from './actors/embed/node.js';
 export type { Change, ChangesOptions, Cursor } from './actors/embed/changes.js';
-export type { Table, Transaction } from './actors/embed/table.js';
+export type { Table, Transaction, WriteOptions } from './actors/embed/table.js';
 export { MemoryNetwork } from './actors/transport/memory.js';
 export { SkeinError, type ErrorCode } from './protocol/errors.js';
 export type { Operation, User, RecordObject, Key } from './protocol/operations.js';

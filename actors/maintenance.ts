@@ -1,6 +1,6 @@
 /**
  * What a database does for itself from time to time, in small steps between other work: takes old entries out of its
- * logs, forgets old deletes, writes orphans again, and forgets what settled copies dropped. Driven by the shardRouter's
+ * logs, forgets old deletes and records that expired long ago, writes orphans again, and forgets what settled copies dropped. Driven by the shardRouter's
  * timer; decides nothing about rows.
  */
 import type { Config } from '../config/types.js';
@@ -8,6 +8,7 @@ import { waitsFor, type Orphan } from '../protocol/owed.js';
 import type { OriginId } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { Commit } from '../storage/commit.js';
+import { ExpirySweep } from '../storage/expiry.js';
 import { forgetDropped, OrphanSweep } from '../storage/orphans.js';
 import { Purge } from '../storage/purge.js';
 import type { CopySource } from '../storage/snapshot.js';
@@ -32,6 +33,7 @@ export interface MaintenanceParts {
 export class Maintenance {
   readonly #parts: MaintenanceParts;
   readonly #purge: Purge;
+  readonly #expiry: ExpirySweep;
   readonly #trim: Trim;
   readonly #retention: { readonly logMs: number; readonly deleteMs: number };
   /** Copies that are being read from here, and since when: their readers go on with the log. */
@@ -40,10 +42,12 @@ export class Maintenance {
   #forgottenUpTo: Buffer | null = null;
   #isTrimmed = true;
   #isPurged = true;
+  #isSwept = true;
 
   constructor(parts: MaintenanceParts) {
     this.#parts = parts;
     this.#purge = new Purge(parts.store);
+    this.#expiry = new ExpirySweep(parts.store);
     this.#trim = new Trim(parts.store);
     this.#retention = {
       logMs: parts.config.logging.auditRetentionMs,
@@ -57,8 +61,9 @@ export class Maintenance {
     return Math.max(INTERVAL_MS_MIN, Math.min(INTERVAL_MS_MAX, wanted));
   }
 
-  get counts(): { purged: number; trimmed: number } {
-    return { purged: this.#purge.purged, trimmed: this.#trim.trimmed };
+  get counts(): { purged: number; expired: number; trimmed: number } {
+    const { removed: expired } = this.#expiry;
+    return { purged: this.#purge.purged, expired, trimmed: this.#trim.trimmed };
   }
 
   /** The log after this snapshot is kept while it is read, for at most as long again as logs are kept anyway. */
@@ -74,6 +79,7 @@ export class Maintenance {
   beginRound(): void {
     this.#isTrimmed = false;
     this.#isPurged = false;
+    this.#isSwept = false;
     this.#look();
   }
 
@@ -85,7 +91,8 @@ export class Maintenance {
 
   async #step(commit: Commit): Promise<boolean> {
     if (!this.#isTrimmed) this.#isTrimmed = !(await this.#trimStep(commit));
-    else if (!this.#isPurged) this.#isPurged = !(await this.#purgeStep(commit));
+    else if (!this.#isPurged) this.#isPurged = !(await this.#forget(commit, this.#purge));
+    else if (!this.#isSwept) this.#isSwept = !(await this.#forget(commit, this.#expiry));
     else if (this.#sweep) await this.#sweepStep(commit, this.#sweep);
     else return this.#forgetStep(commit);
     return true;
@@ -115,10 +122,10 @@ export class Maintenance {
   }
 
   /** Never in the middle of a copy: what it has not compared yet may need them. */
-  async #purgeStep(commit: Commit): Promise<boolean> {
+  async #forget(commit: Commit, forgetting: Purge | ExpirySweep): Promise<boolean> {
     if (!this.#parts.catchingUp.isWhole) return false;
     const beforeMs = this.#parts.now() - this.#retention.deleteMs;
-    return this.#purge.step(commit, { beforeMs, rowsMax: limits.readBatchRows });
+    return forgetting.step(commit, { beforeMs, rowsMax: limits.readBatchRows });
   }
 
   async #sweepStep(commit: Commit, sweep: OrphanSweep): Promise<void> {

@@ -256,11 +256,17 @@ class ShardRouter implements Actor<RouterMessage> {
   #read(message: Reading): void {
     switch (message.type) {
       case 'records.get':
-        return answer(message.replyTo, () => getRecords(this.#store, message));
+        return answer(message.replyTo, () =>
+          getRecords(this.#store, { ...message, nowMs: this.#nowMs() }),
+        );
       case 'records.search':
-        return answerLater(message.replyTo, () => searchRecords(this.#store, message));
+        return answerLater(message.replyTo, () =>
+          searchRecords(this.#store, { ...message, nowMs: this.#nowMs() }),
+        );
       case 'tables.describe':
-        return answerLater(message.replyTo, () => describeTables(this.#store, message));
+        return answerLater(message.replyTo, () =>
+          describeTables(this.#store, { ...message, nowMs: this.#nowMs() }),
+        );
       case 'feed.open':
         return this.#readers.openFeed(message);
       case 'feed.closed':

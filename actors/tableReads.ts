@@ -15,17 +15,17 @@ const COUNT_MAX = 20_000;
 
 export const getRecords = (
   store: Store,
-  request: { table: string; keys: readonly Key[] },
+  request: { table: string; keys: readonly Key[]; nowMs: number },
 ): (RecordObject | undefined)[] => {
   const table = store.catalog.get(request.table);
-  return request.keys.map((key) => readRecord(store, table, key));
+  return request.keys.map((key) => readRecord(store, table, { key, nowMs: request.nowMs }));
 };
 
 export const searchRecords = async (
   store: Store,
-  request: { table: string; query: SearchQuery },
+  request: { table: string; query: SearchQuery; nowMs: number },
 ): Promise<RecordObject[]> => {
-  const snapshot = openTable(store, store.catalog.get(request.table));
+  const snapshot = openTable(store, store.catalog.get(request.table), request.nowMs);
   try {
     return await searchAll(snapshot, request.query);
   } finally {
@@ -36,7 +36,7 @@ export const searchRecords = async (
 /** One table, or all of the database. */
 export const describeTables = async (
   store: Store,
-  request: { table?: string; exactCount: boolean },
+  request: { table?: string; exactCount: boolean; nowMs: number },
 ): Promise<TableDescription[]> => {
   const tables =
     request.table === undefined ? store.catalog.tables : [store.catalog.get(request.table)];
@@ -45,15 +45,19 @@ export const describeTables = async (
   const descriptions: TableDescription[] = [];
   for (const table of tables)
     descriptions.push({
-      ...(await describe(store, table, request.exactCount)),
+      ...(await describe(store, table, request)),
       databaseBytes,
       auditBytes,
     });
   return descriptions.sort((a, b) => (a.definition.name < b.definition.name ? -1 : 1));
 };
 
-const describe = async (store: Store, table: Table, exactCount: boolean) => {
-  const snapshot = openTable(store, table);
+const describe = async (
+  store: Store,
+  table: Table,
+  { exactCount, nowMs }: { exactCount: boolean; nowMs: number },
+) => {
+  const snapshot = openTable(store, table, nowMs);
   try {
     const { count, exact } = await snapshot.count(exactCount ? Infinity : COUNT_MAX);
     return {

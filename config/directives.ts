@@ -20,7 +20,7 @@ export interface Reader {
   warn(place: Place, message: string): void;
 }
 
-type ArgumentKind = 'String' | 'Seconds' | 'Boolean';
+type ArgumentKind = 'String' | 'Seconds' | 'PositiveSeconds' | 'Boolean';
 
 interface DirectiveRule {
   readonly on: 'type' | 'field';
@@ -35,7 +35,7 @@ const RULES: Readonly<Record<string, DirectiveRule>> = {
     arguments: {
       table: 'String',
       database: 'String',
-      expiration: 'Seconds',
+      expiration: 'PositiveSeconds',
       replicate: 'Boolean',
       audit: 'Boolean',
       eviction: 'Seconds',
@@ -49,7 +49,7 @@ const RULES: Readonly<Record<string, DirectiveRule>> = {
   indexed: { on: 'field' },
   createdTime: { on: 'field' },
   updatedTime: { on: 'field' },
-  expiresAt: { on: 'field', later: true },
+  expiresAt: { on: 'field' },
 };
 
 /** Fails on a directive that is unknown, misplaced, repeated or has arguments it does not take. */
@@ -113,6 +113,7 @@ function unknownArgument(directive: DirectiveNode, name: string, rule: Directive
 const EXPECTED: Readonly<Record<ArgumentKind, string>> = {
   String: 'a text in quotes',
   Seconds: 'a number of seconds, 0 or more',
+  PositiveSeconds: 'a number of seconds greater than 0',
   Boolean: 'true or false',
 };
 
@@ -124,5 +125,6 @@ function valueOf(value: ValueNode, kind: ArgumentKind): string | number | boolea
   if (kind === 'Boolean') return value.kind === 'BooleanValue' ? value.value : undefined;
   if (value.kind !== 'IntValue' && value.kind !== 'FloatValue') return undefined;
   const seconds = Number(value.value);
-  return seconds >= 0 && Number.isFinite(seconds) ? seconds : undefined;
+  const isEnough = kind === 'PositiveSeconds' ? seconds > 0 : seconds >= 0;
+  return isEnough && Number.isFinite(seconds) ? seconds : undefined;
 }

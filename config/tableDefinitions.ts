@@ -26,6 +26,8 @@ import { nearest } from './nearest.js';
 export const DEFAULT_DATABASE = 'data';
 
 const KEY_TYPES = new Set(['ID', 'String', 'Int', 'Long', 'Float', 'Any']);
+/** Of an attribute that says when its record expires: milliseconds since the epoch, or a Date. */
+const TIME_TYPES = new Set(['Date', 'Long', 'Float', 'Any']);
 
 /**
  * The tables of one document, in its order; `warn` gets one sentence for everything that was read and has no effect.
@@ -130,6 +132,7 @@ function keyAndAttributes(
   const key = keyField(type, reader);
   const primaryKey = key.name.value;
   const attributes = fields.map((field) => readAttribute(field, { types, reader, primaryKey }));
+  checkExpiresAt(type, primaryKey, reader);
   return { primaryKey, attributes };
 }
 
@@ -148,6 +151,17 @@ function keyField(type: ObjectTypeDefinitionNode, reader: Reader): FieldDefiniti
   return KEY_TYPES.has(keyType)
     ? key
     : reader.fail(key, `the primary key must be one of ${[...KEY_TYPES].join(', ')}`);
+}
+
+function checkExpiresAt(type: ObjectTypeDefinitionNode, primaryKey: string, reader: Reader): void {
+  const [field, another] = (type.fields ?? []).filter((one) => hasDirective(one, 'expiresAt'));
+  if (another !== undefined)
+    return reader.fail(another, `type ${type.name.value} has more than one @expiresAt`);
+  if (field === undefined) return;
+  if (field.name.value === primaryKey)
+    return reader.fail(field, 'the primary key cannot be when a record expires');
+  if (!TIME_TYPES.has(typeOf(field.type).type))
+    reader.fail(field, `a field with @expiresAt must be one of ${[...TIME_TYPES].join(', ')}`);
 }
 
 interface AttributeSurroundings {
@@ -172,6 +186,7 @@ function readAttribute(
     ...(hasDirective(field, 'indexed') ? { indexed: true } : {}),
     ...(hasDirective(field, 'createdTime') ? { assignedCreatedTime: true } : {}),
     ...(hasDirective(field, 'updatedTime') ? { assignedUpdatedTime: true } : {}),
+    ...(hasDirective(field, 'expiresAt') ? { expiresAt: true } : {}),
     ...(field.type.kind === 'NonNullType' ? { nullable: false } : {}),
   };
 }

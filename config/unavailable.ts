@@ -8,8 +8,8 @@ import { invalidConfiguration } from './findings.js';
 import type { Config } from './types.js';
 
 /**
- * Throws INVALID_CONFIGURATION for what is not built (TLS between nodes, expiring records), INSECURE_ADDRESS for a
- * replication port beyond loopback.
+ * Throws INVALID_CONFIGURATION for what is not built (TLS between nodes), INSECURE_ADDRESS for a replication port
+ * beyond loopback.
  */
 export function refuseUnavailable(config: Config): void {
   if (config.replication.secure !== undefined)
@@ -24,10 +24,5 @@ export function refuseUnavailable(config: Config): void {
     throw new SkeinError(
       'INSECURE_ADDRESS',
       `replication.port: refuses to listen on ${insecure.host} without TLS; use a loopback address as replication.hostname`,
-    );
-  const expiring = config.tables.find(({ expirationSeconds }) => expirationSeconds !== undefined);
-  if (expiring !== undefined)
-    throw invalidConfiguration(
-      `the expiration of table '${expiring.name}' is not supported by this version`,
     );
 }

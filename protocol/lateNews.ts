@@ -4,9 +4,10 @@
  * the newest delete that was purged. They decide, never a clock. Called by storage/. Pure and total.
  */
 import type { Covers } from './absence.js';
+import { DEADLINE, endedAtMs, hasEnded, settled } from './expiry.js';
 import type { Mark } from './frames.js';
 import type { OriginId, Version } from './ids.js';
-import { recordOf, type Row, type RowChange } from './row.js';
+import { recordOf, type PatchedRow, type Row, type RowChange } from './row.js';
 
 export type Marks = ReadonlyMap<OriginId, Version>;
 
@@ -41,7 +42,8 @@ export type Reason = 'lateNews' | 'orphan';
 /**
  * The operation that writes a row again, as far as the components chosen by `isNews` are in it; undefined: none is.
  * The whole row where the put is among them, else the attributes; a delete where the row is hidden. A delete under a
- * newer write is a reason only when its entry is lost: otherwise the row would be written again at every copy.
+ * newer write is a reason only when its entry is lost: otherwise the row would be written again at every copy. A row with
+ * a deadline goes whole: its attributes alone, with a present stamp, would be a new record after the deadline.
  */
 export const writtenAgain = (row: Row, isNews: Covers, reason: Reason): RowChange | undefined => {
   switch (row.kind) {
@@ -53,6 +55,7 @@ export const writtenAgain = (row: Row, isNews: Covers, reason: Reason): RowChang
       const { floor, alive, dead, registers } = row;
       if ((floor && isNews(floor)) || (reason === 'orphan' && dead && isNews(dead)))
         return written(row);
+      if (registers.has(DEADLINE)) return hasNews(row, isNews) ? written(row) : undefined;
       const attributes = [...registers]
         .filter(([, { stamp }]) => isNews(stamp))
         .map(([name, { value }]) => ({ name, value }));
@@ -63,8 +66,29 @@ export const writtenAgain = (row: Row, isNews: Covers, reason: Reason): RowChang
   }
 };
 
+/**
+ * The same for a row with a deadline, where a side that removed the record after it has nothing left to compare: `both`
+ * is what the two sides held together, of which `row` may have lost the deadline. Whatever of it `isLateFor` a side is
+ * reason enough, and the row goes whole: as it is, or as one that has ended when that is what it was.
+ */
+export const endedAgain = (
+  row: Row,
+  both: () => Row,
+  look: { readonly isLateFor: Covers; readonly nowMs: number },
+): RowChange | undefined => {
+  if (row.kind !== 'patched' || !hasNews(row, look.isLateFor)) return undefined;
+  const whole = both();
+  if (!mayEnd(whole)) return undefined;
+  return written(hasEnded(whole, look.nowMs) ? whole : row);
+};
+
 /** The operation that leaves exactly what this row shows: for a row whose superseding is known to nobody else. */
 export const written = (row: Row | undefined): RowChange => {
-  const body = row && recordOf(row);
+  const body = row && recordOf(settled(row));
   return body ? { type: 'put', body } : { type: 'delete' };
 };
+
+const mayEnd = (row: Row): boolean => endedAtMs(row) !== undefined;
+
+const hasNews = ({ alive, registers }: PatchedRow, isNews: Covers): boolean =>
+  isNews(alive) || [...registers.values()].some(({ stamp }) => isNews(stamp));

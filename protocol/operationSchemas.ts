@@ -81,6 +81,8 @@ export type NormalisedOperation =
   | ({
       readonly operation: 'insert' | 'update' | 'upsert';
       readonly records: readonly RecordObject[];
+      /** Of all these records, ms since the epoch. */
+      readonly expiresAt?: number;
     } & InTable)
   | ({ readonly operation: 'delete'; readonly ids: readonly Key[] } & InTable)
   | ({ readonly operation: 'search_by_id'; readonly ids: readonly Key[] } & InTable & Projected)
@@ -203,7 +205,8 @@ const shape = (
   hasDefaultDatabase: options.hasDefaultDatabase ?? Object.hasOwn(properties, 'database'),
 });
 
-const write = shape(['table', 'records'], { ...inTable, records: list });
+const expiresAt: Schema = { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
+const write = shape(['table', 'records'], { ...inTable, records: list, expiresAt });
 const byIds = { ...inTable, ids: list };
 
 const shapes: { readonly [Name in NormalisedOperationName]: OperationShape } = {
@@ -218,7 +221,7 @@ const shapes: { readonly [Name in NormalisedOperationName]: OperationShape } = {
     ...inTable,
     primary_key: name,
     attributes: { type: 'array', items: declaredAttribute },
-    expiration: { type: 'number', minimum: 0 },
+    expiration: { type: 'number', exclusiveMinimum: 0 },
     audit: flag,
     replicate: flag,
   }),

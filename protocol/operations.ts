@@ -89,6 +89,7 @@ export type Operation =
       primary_key?: string;
       hash_attribute?: string;
       attributes?: { name: string; type?: string; is_primary_key?: boolean; indexed?: boolean }[];
+      /** Seconds that a record lives after its newest write. */
       expiration?: number;
       audit?: boolean;
       replicate?: boolean;
@@ -104,7 +105,12 @@ export type Operation =
   | { operation: 'describe_all'; exact_count?: boolean }
   | ({ operation: 'describe_database' | 'describe_schema'; exact_count?: boolean } & DatabaseField)
   | ({ operation: 'describe_table'; exact_count?: boolean } & TableFields)
-  | ({ operation: 'insert' | 'update' | 'upsert'; records: RecordObject[] } & TableFields)
+  | ({
+      operation: 'insert' | 'update' | 'upsert';
+      records: RecordObject[];
+      /** When they expire: milliseconds since the epoch, or a Date. */
+      expiresAt?: number | Date;
+    } & TableFields)
   | ({ operation: 'delete'; ids?: Key[]; hash_values?: Key[] } & TableFields)
   | ({
       operation: 'search_by_id' | 'search_by_hash';

@@ -29,6 +29,8 @@ export interface AttributeDefinition {
   /** Set from the version at the origin. */
   readonly assignedCreatedTime?: boolean;
   readonly assignedUpdatedTime?: boolean;
+  /** Its value, ms since the epoch or a Date, is when the record expires. */
+  readonly expiresAt?: boolean;
   readonly nullable?: boolean;
   readonly elements?: string;
 }
@@ -44,6 +46,7 @@ export interface TableDefinition {
   readonly sealed?: boolean;
   /** False: the table stays on this node. */
   readonly replicate?: boolean;
+  /** A record expires so long after its newest write. */
   readonly expirationSeconds?: number;
   readonly audit?: boolean;
 }

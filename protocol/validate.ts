@@ -48,7 +48,7 @@ const PROBLEMS_MAX = 20;
 const ECHOED_CHARACTERS_MAX = 100;
 const DEFAULT_DATABASE = 'data';
 /** Known fields that change what a write means: they are refused, because leaving them out would lie. */
-const UNSUPPORTED_FIELDS = ['replicateTo', 'replicatedConfirmation', 'expiresAt'];
+const UNSUPPORTED_FIELDS = ['replicateTo', 'replicatedConfirmation'];
 
 /** Every name an operation can be asked by, older spellings included. */
 export const operationNames: readonly OperationName[] = [
@@ -116,6 +116,8 @@ const normalise = (operation: string, shape: OperationShape, fields: Fields): Fi
     setField(normalised, 'attributes', attributes);
     setField(normalised, 'primary_key', fields['primary_key'] ?? marked);
   }
+  const { expiresAt } = fields;
+  if (expiresAt instanceof Date) setField(normalised, 'expiresAt', expiresAt.getTime());
   if (operation === 'add_node' || operation === 'update_node') return foldNode(normalised);
   setField(normalised, 'connections', foldConnections(fields['connections']));
   setField(normalised, 'get_attributes', foldProjection(fields['get_attributes']));

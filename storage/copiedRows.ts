@@ -7,7 +7,7 @@ import { coveredBy, withoutSuperseded, type Covers } from '../protocol/absence.j
 import { observe } from '../protocol/clock.js';
 import type { CopyPlaceOnWire, Mark, OriginPosition } from '../protocol/frames.js';
 import { tableGeneration, tableName, type Version } from '../protocol/ids.js';
-import { blindSpot, writtenAgain } from '../protocol/lateNews.js';
+import { blindSpot, endedAgain, isLate, newestMark, writtenAgain } from '../protocol/lateNews.js';
 import { join, newestStamp, type Row } from '../protocol/row.js';
 import { DEFINITIONS_TABLE, type Table } from './catalog.js';
 import type { Commit, CopiedRow } from './commit.js';
@@ -50,6 +50,8 @@ export class CopiedRows {
   /** The newest delete that the source has forgotten and this node does not know of; and the other way round. */
   readonly #theirBlindSpot: Version;
   readonly #myBlindSpot: Version;
+  readonly #theirNewestMark: Version;
+  readonly #myNewestMark: Version;
   readonly #marks: readonly Mark[];
   #tableAt: number;
   #keyAt: Uint8Array | null;
@@ -68,6 +70,10 @@ export class CopiedRows {
     this.#theirBlindSpot = blindSpot(snapshot.marks, this.#isMine);
     // Before the source's marks are taken over.
     this.#myBlindSpot = blindSpot(marksOf(store), this.#isTheirs);
+    this.#myNewestMark = store.newestMark;
+    this.#theirNewestMark = newestMark(
+      new Map(snapshot.marks.map(({ origin, version }) => [origin, version])),
+    );
     // What is written here meanwhile is newer than whatever the source has forgotten: the walk may have passed its place.
     for (const { version } of [...snapshot.positions, ...snapshot.marks])
       store.clock = observe(store.clock, version);
@@ -216,9 +222,18 @@ export class CopiedRows {
     if (!row) return;
     const { version } = newestStamp(row);
     this.#store.clock = observe(this.#store.clock, version);
-    const again = isWhole && writtenAgain(row, this.#isNews, 'lateNews');
+    const both = (): Row => (mine && theirs ? join(mine, theirs) : (mine ?? theirs ?? row));
+    const look = { isLateFor: this.#isLateFor, nowMs: options.nowMs };
+    const again =
+      isWhole && (endedAgain(row, both, look) ?? writtenAgain(row, this.#isNews, 'lateNews'));
     if (again) rewriting.add(key, again);
   }
+
+  /** Whether one side would not take it from a log. */
+  readonly #isLateFor: Covers = (stamp) =>
+    !isLocalOrigin(stamp.origin) &&
+    ((isLate(stamp.version, this.#theirNewestMark) && !this.#isTheirs(stamp)) ||
+      (isLate(stamp.version, this.#myNewestMark) && !this.#isMine(stamp)));
 
   /** Whether one side may have deleted it and forgotten that: then only a new operation is seen by everybody alike. */
   readonly #isNews: Covers = (stamp) =>

@@ -8,20 +8,16 @@ import { millisecondsOf } from '../protocol/clock.js';
 import type { KeyedChange, TableChanges } from '../protocol/entry.js';
 import { invalidRequest } from '../protocol/errors.js';
 import type { Version } from '../protocol/ids.js';
+import { DEADLINE, shownAt, withDeadline, type Moment } from '../protocol/expiry.js';
 import type { Key, RecordObject } from '../protocol/operations.js';
 import { encodeKey } from '../protocol/orderedKey.js';
-import {
-  isVisible,
-  recordOf,
-  type EncodedAttribute,
-  type Row,
-  type RowChange,
-} from '../protocol/row.js';
+import { recordOf, type EncodedAttribute, type Row, type RowChange } from '../protocol/row.js';
 import { recordKey } from '../protocol/validate.js';
 import { createPicker } from '../protocol/skipScan.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import { foldChanges } from '../protocol/transaction.js';
 import type { Table } from './catalog.js';
+import { deadlineOfWrite, lifeMsOf } from './expiry.js';
 
 /**
  * `insert` skips visible rows, `update` skips rows that are not visible, `put` replaces, `upsert` sets
@@ -32,6 +28,8 @@ export type LocalWrite =
       readonly table: string;
       readonly type: 'insert' | 'put' | 'update' | 'upsert';
       readonly records: readonly RecordObject[];
+      /** When they expire, ms since the epoch; the table's own rule where absent. */
+      readonly expiresAt?: number;
     }
   | { readonly table: string; readonly type: 'delete'; readonly keys: readonly Key[] };
 
@@ -59,9 +57,7 @@ export const evaluate = (
     const table = input.table(write.table);
     const stage = staged.get(table) ?? new StagedTable(table, input);
     staged.set(table, stage);
-    return write.type === 'delete'
-      ? stage.erase(write.keys)
-      : stage.store(write.type, write.records);
+    return write.type === 'delete' ? stage.erase(write.keys) : stage.store(write);
   });
   const tables = [...staged.values()]
     .map((stage) => stage.changes())
@@ -69,11 +65,14 @@ export const evaluate = (
   return { tables, results };
 };
 
-type StoreType = 'insert' | 'put' | 'update' | 'upsert';
+type StoringWrite = Exclude<LocalWrite, { type: 'delete' }>;
+type StoreType = StoringWrite['type'];
 
 interface Staged {
   key: Buffer;
+  /** Without its deadline. */
   change: RowChange;
+  deadline: Uint8Array | undefined;
 }
 
 /** One table's part of the transaction, as it grows. */
@@ -82,6 +81,7 @@ class StagedTable {
   readonly #input: EvaluationInput;
   readonly #times: TimeAttributes;
   readonly #timeValue: number;
+  readonly #moment: Moment;
   #staged = new Map<string, Staged>();
 
   constructor(table: Table, input: EvaluationInput) {
@@ -89,10 +89,15 @@ class StagedTable {
     this.#input = input;
     this.#times = timeAttributes(table.definition);
     this.#timeValue = millisecondsOf(input.version);
+    // Not the wall clock: the write is ordered at its version, and what ends before that has ended for it.
+    this.#moment = { nowMs: this.#timeValue, lifeMs: lifeMsOf(table.definition) };
   }
 
   changes(): TableChanges {
-    const changes: KeyedChange[] = [...this.#staged.values()];
+    const changes: KeyedChange[] = [...this.#staged.values()].map((staged) => ({
+      key: staged.key,
+      change: this.#settled(staged),
+    }));
     return { table: this.#table.name, generation: this.#table.generation, changes };
   }
 
@@ -111,7 +116,7 @@ class StagedTable {
     return { written, skipped, newAttributes: [] };
   }
 
-  store(type: StoreType, records: readonly RecordObject[]): WriteResult {
+  store({ type, records, expiresAt }: StoringWrite): WriteResult {
     const written: Key[] = [];
     const skipped: Key[] = [];
     const newAttributes = new Set<string>();
@@ -124,7 +129,7 @@ class StagedTable {
         continue;
       }
       this.#noteAttributes(record, newAttributes);
-      this.#stage(bytes, change);
+      this.#stage(bytes, change, this.#deadlineOf({ record, index, expiresAt }));
       written.push(key);
     }
     return { written, skipped, newAttributes: [...newAttributes] };
@@ -188,6 +193,7 @@ class StagedTable {
   #noteAttributes(record: RecordObject, found: Set<string>): void {
     const { sealed } = this.#table.definition;
     for (const name of Object.keys(record)) {
+      if (name === DEADLINE) throw invalidRequest('the name of an attribute cannot be empty');
       const known = this.#table.attributes.get(name);
       if (known && !known.dropped) continue;
       if (sealed) throw invalidRequest(`unknown attribute '${name}'`);
@@ -195,27 +201,56 @@ class StagedTable {
     }
   }
 
+  #deadlineOf(write: {
+    record: RecordObject;
+    index: number;
+    expiresAt: number | undefined;
+  }): Uint8Array | undefined {
+    const { definition } = this.#table;
+    return deadlineOfWrite({ ...write, definition, version: this.#input.version });
+  }
+
+  /**
+   * A patch says with its deadline that the record lives on. Where it has ended, in whole or in part, what is still
+   * shown is written as a whole with it, so that no replica has to know what had ended.
+   */
+  #settled({ key, change, deadline }: Staged): RowChange {
+    if (!deadline || change.type === 'delete') return change;
+    if (change.type === 'put') return withDeadline(change, deadline);
+    const row = this.#input.row(this.#table, key);
+    const shown = shownAt(row, this.#moment);
+    if (shown && shown === row) return withDeadline(change, deadline);
+    const body = shown && recordOf(shown);
+    const whole = foldChanges(body ? { type: 'put', body } : { type: 'delete' }, change);
+    return whole.type === 'delete' ? whole : withDeadline(whole, deadline);
+  }
+
   /** Whether the row is visible, with what this transaction has done to it so far. */
   #exists(key: Buffer): boolean {
     const staged = this.#staged.get(key.toString('latin1'));
     if (staged) return staged.change.type !== 'delete';
-    return isVisible(this.#input.row(this.#table, key));
+    return this.#shown(key) !== undefined;
+  }
+
+  #shown(key: Buffer): Row | undefined {
+    return shownAt(this.#input.row(this.#table, key), this.#moment);
   }
 
   #createdBefore(key: Buffer): number | undefined {
     const staged = this.#staged.get(key.toString('latin1'))?.change;
     if (staged?.type === 'delete') return undefined;
-    const row = this.#input.row(this.#table, key);
+    const row = this.#shown(key);
     const bytes = row && recordOf(row);
     const value = bytes && this.#times.pick?.(bytes);
     return typeof value === 'number' ? value : undefined;
   }
 
-  #stage(key: Buffer, change: RowChange): void {
+  #stage(key: Buffer, change: RowChange, deadline?: Uint8Array): void {
     const place = key.toString('latin1');
     const before = this.#staged.get(place);
-    if (before) before.change = foldChanges(before.change, change);
-    else this.#staged.set(place, { key, change });
+    if (!before) return void this.#staged.set(place, { key, change, deadline });
+    before.change = foldChanges(before.change, change);
+    if (deadline || change.type !== 'patch') before.deadline = deadline;
   }
 }
 

@@ -3,6 +3,7 @@
  * encoded record without decoding it. In a dynamic table every attribute seen becomes known and indexed.
  * Called by commit.ts only.
  */
+import { DEADLINE } from '../protocol/expiry.js';
 import { encodeIndexValueFromEncoded } from '../protocol/orderedKey.js';
 import { createPicker, mapEntries } from '../protocol/skipScan.js';
 import type { Catalog, Table } from './catalog.js';
@@ -60,6 +61,7 @@ export class IndexEntries {
   /** New attributes of a dynamic table. Rows stored before cannot have them: they would be known. */
   #learn(table: Table, record: Uint8Array): void {
     for (const { name } of mapEntries(record)) {
+      if (name === DEADLINE) continue;
       const known = table.attributes.get(name);
       if (known && !known.dropped) continue;
       const indexed = name !== table.definition.primaryKey;

@@ -15,6 +15,7 @@ export const PREFIX = {
   row: 0x10,
   index: 0x20,
   tombstone: 0x30,
+  deadline: 0x31,
   log: 0x40,
 } as const;
 
@@ -94,6 +95,26 @@ export const readTombstoneKey = (
   table: key.readUInt32BE(9),
   primaryKey: key.subarray(13),
 });
+
+/** Laid out like that of a tombstone, with a time in ms in place of the version. */
+export const deadlineKey = (place: {
+  endedAtMs: number;
+  table: number;
+  primaryKey: Uint8Array;
+}): Buffer => {
+  const { endedAtMs, table, primaryKey } = place;
+  const key = tombstoneKey({ version: endedAtMs as Version, table, primaryKey });
+  key[0] = PREFIX.deadline;
+  return key;
+};
+
+/** What `deadlineKey` put together. */
+export const readDeadlineKey = (
+  key: Buffer,
+): { endedAtMs: number; table: number; primaryKey: Buffer } => {
+  const { version: endedAtMs, table, primaryKey } = readTombstoneKey(key);
+  return { endedAtMs, table, primaryKey };
+};
 
 /** A row of which the copy with that number dropped something. */
 export const droppedKey = (place: {

@@ -1,14 +1,15 @@
 /**
- * Puts rows into the batch of a commit, with what hangs on them: the tombstone index, secondary indexes, and for rows
+ * Puts rows into the batch of a commit, with what hangs on them: the tombstone index, the index of deadlines, secondary indexes, and for rows
  * of the definitions table the catalog. Used by commit.ts only. Knows no log and no positions.
  */
 import { compareStamps, type Stamp } from '../protocol/clock.js';
 import type { TableGeneration, TableName } from '../protocol/ids.js';
+import { endedAtMs, settled } from '../protocol/expiry.js';
 import { joinOptional, newestStamp, recordOf, type Row } from '../protocol/row.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
 import { definitionOf, readDefinitionKey } from './definitionRows.js';
 import { IndexEntries } from './indexes.js';
-import { rowKey, tombstoneKey } from './keys.js';
+import { deadlineKey, rowKey, tombstoneKey } from './keys.js';
 import { PendingRows } from './pendingRows.js';
 import { encodeRow } from './rowFormat.js';
 import type { Store } from './store.js';
@@ -79,12 +80,14 @@ export class RowWriter {
     this.#batch.del(storeKey);
     this.rows.add(storeKey, null);
     this.count++;
-    if (isTable(target)) this.#followIndexes(target, key, old, undefined);
+    if (!isTable(target)) return;
+    this.#followDeadline(target, key, old, undefined);
+    this.#followIndexes(target, key, old, undefined);
   }
 
   /** Adds index entries of a row that was stored before its index was wanted. */
   fillIndex(table: Table, key: Uint8Array, row: Row): void {
-    this.#indexes.fill(table, key, recordOf(row));
+    this.#indexes.fill(table, key, recordOf(settled(row)));
   }
 
   #put(
@@ -98,6 +101,7 @@ export class RowWriter {
     this.count++;
     if (!isTable(target)) return this.#redefine(key, row);
     this.#followDelete(target, key, old, row);
+    this.#followDeadline(target, key, old, row);
     this.#followIndexes(target, key, old, row);
   }
 
@@ -110,9 +114,24 @@ export class RowWriter {
     this.#batch.put(tombstoneKey(place), EMPTY);
   }
 
+  /** Records that have ended are found by when. The entry of an old row that was not read is passed over when due. */
+  #followDeadline(
+    table: Table,
+    primaryKey: Uint8Array,
+    old: Row | undefined,
+    row: Row | undefined,
+  ): void {
+    const before = old && endedAtMs(old);
+    const now = row && endedAtMs(row);
+    if (before === now) return;
+    const place = { table: table.number, primaryKey };
+    if (before !== undefined) this.#batch.del(deadlineKey({ ...place, endedAtMs: before }));
+    if (now !== undefined) this.#batch.put(deadlineKey({ ...place, endedAtMs: now }), EMPTY);
+  }
+
   #followIndexes(table: Table, key: Uint8Array, old: Row | undefined, row: Row | undefined): void {
-    const before = old && recordOf(old);
-    this.#indexes.follow({ table, key, before, after: row && recordOf(row) });
+    const before = old && recordOf(settled(old));
+    this.#indexes.follow({ table, key, before, after: row && recordOf(settled(row)) });
   }
 
   #redefine(key: Uint8Array, row: Row): void {

@@ -3,11 +3,13 @@
  * includes all that was acknowledged before the call. Called by the shardRouter beside its writing.
  */
 import { decode } from '../protocol/codec.js';
+import { DEADLINE, hasDeadline, shownAt, type Moment } from '../protocol/expiry.js';
 import type { Key, RecordObject } from '../protocol/operations.js';
 import { decodeKey, encodeIndexValue, encodeKey, splitIndexKey } from '../protocol/orderedKey.js';
 import { limits } from '../protocol/limits.js';
 import { recordOf } from '../protocol/row.js';
 import type { Table } from './catalog.js';
+import { lifeMsOf } from './expiry.js';
 import {
   INDEX_PREFIX_BYTES,
   indexOf,
@@ -23,38 +25,52 @@ import type { Store } from './store.js';
 
 /** A table as it is now. Close it when done. */
 export interface TableSnapshot extends SearchSource {
-  /** Visible rows, counted exactly up to `countMax`; beyond, an estimate. */
+  /** Rows that are shown, counted exactly up to `countMax`; beyond, an estimate. */
   count(countMax: number): Promise<{ count: number; exact: boolean }>;
   close(): Promise<void>;
 }
 
-/** One record without a snapshot of its own: the newest durable state. */
-export const readRecord = (store: Store, table: Table, key: Key): RecordObject | undefined => {
+/** One record without a snapshot of its own: the newest durable state, unless it has expired at `nowMs`. */
+export const readRecord = (
+  store: Store,
+  table: Table,
+  request: { key: Key; nowMs: number },
+): RecordObject | undefined => {
+  const { key } = request;
   const bytes = store.level.getSync(rowKey(table.number, encodeKey(key)));
-  return bytes === undefined ? undefined : visibleRecord({ store, table, bytes, key });
+  const moment = momentOf(table, request.nowMs);
+  return bytes === undefined ? undefined : visibleRecord({ store, table, moment, bytes, key });
 };
 
-export const openTable = (store: Store, table: Table): TableSnapshot => {
+/** What has expired at `nowMs` is not in it. */
+export const openTable = (store: Store, table: Table, nowMs: number): TableSnapshot => {
   const snapshot = store.level.snapshot();
   const options = { snapshot };
+  const moment = momentOf(table, nowMs);
   const recordAt = (key: Key): RecordObject | undefined => {
     const bytes = store.level.getSync(rowKey(table.number, encodeKey(key)), options);
-    return bytes === undefined ? undefined : visibleRecord({ store, table, bytes, key });
+    return bytes === undefined ? undefined : visibleRecord({ store, table, moment, bytes, key });
   };
   return {
     definition: table.definition,
     isIndexed: (attribute) => table.attributes.get(attribute)?.index === 'ready',
     get: (keys) => keys.map(recordAt),
-    scan: (scan) => scanRows({ store, table, options, reverse: scan.reverse === true }),
-    scanIndex: (attribute, range) => scanIndex({ store, table, options, attribute, range }),
-    count: (countMax) => countRows({ store, table, options, countMax }),
+    scan: (scan) => scanRows({ store, table, moment, options, reverse: scan.reverse === true }),
+    scanIndex: (attribute, range) => scanIndex({ store, table, moment, options, attribute, range }),
+    count: (countMax) => countRows({ store, table, moment, options, countMax }),
     close: () => snapshot.close(),
   };
 };
 
+const momentOf = (table: Table, nowMs: number): Moment => ({
+  nowMs,
+  lifeMs: lifeMsOf(table.definition),
+});
+
 interface Scan {
   readonly store: Store;
   readonly table: Table;
+  readonly moment: Moment;
   readonly options: object;
 }
 
@@ -62,17 +78,35 @@ interface Scan {
 const visibleRecord = (place: {
   store: Store;
   table: Table;
+  moment: Moment;
   bytes: Buffer;
   key: Key;
 }): RecordObject | undefined => {
-  const { store, table, bytes, key } = place;
+  const { store, table, moment, bytes, key } = place;
   if (isStoredDelete(bytes)) return undefined;
-  const body = wholeBody(bytes) ?? recordOf(decodeRow(bytes, store.origins));
+  const body = plainBody(bytes, moment) ?? shownBody(store, bytes, moment);
   if (!body) return undefined;
   const record = decode(body) as RecordObject;
+  delete record[DEADLINE];
   record[table.definition.primaryKey] = key;
   return withoutDropped(table, record);
 };
+
+/** The record of a row that was written by one put and never expires. */
+const plainBody = (bytes: Buffer, { lifeMs }: Moment): Buffer | undefined => {
+  const body = lifeMs === undefined ? wholeBody(bytes) : undefined;
+  return body && !hasDeadline(body) ? body : undefined;
+};
+
+const shownBody = (store: Store, bytes: Buffer, moment: Moment): Uint8Array | undefined => {
+  const row = shownAt(decodeRow(bytes, store.origins), moment);
+  return row && recordOf(row);
+};
+
+const isShown = ({ store, moment }: Scan, bytes: Buffer): boolean =>
+  !isStoredDelete(bytes) &&
+  (plainBody(bytes, moment) !== undefined ||
+    shownAt(decodeRow(bytes, store.origins), moment) !== undefined);
 
 /** Attributes dropped on this node are hidden; the rows keep them, since drops stay local. */
 const withoutDropped = (table: Table, record: RecordObject): RecordObject => {
@@ -82,7 +116,7 @@ const withoutDropped = (table: Table, record: RecordObject): RecordObject => {
 };
 
 async function* scanRows(scan: Scan & { reverse: boolean }): AsyncGenerator<RecordObject[]> {
-  const { store, table, reverse } = scan;
+  const { store, table, moment, reverse } = scan;
   const iterator = store.level.iterator({ ...rowsOf(table.number), ...scan.options, reverse });
   try {
     for (;;) {
@@ -91,7 +125,7 @@ async function* scanRows(scan: Scan & { reverse: boolean }): AsyncGenerator<Reco
       const records: RecordObject[] = [];
       for (const [rowAt, bytes] of found) {
         const key = decodeKey(primaryKeyOf(rowAt));
-        const record = visibleRecord({ store, table, bytes, key });
+        const record = visibleRecord({ store, table, moment, bytes, key });
         if (record) records.push(record);
       }
       yield records;
@@ -154,7 +188,7 @@ const countRows = async (
       const found = await iterator.nextv(limits.readBatchRows);
       if (found.length === 0) return { count, exact: true };
       for (const [key, value] of found) {
-        if (!isStoredDelete(value)) count++;
+        if (isShown(scan, value)) count++;
         bytes += primaryKeyOf(key).length + value.length;
         seen++;
       }

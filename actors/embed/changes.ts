@@ -8,7 +8,8 @@ import { readEntryHeader, readEntryTables, type KeyedChange } from '../../protoc
 import { invalidRequest, SkeinError } from '../../protocol/errors.js';
 import { nodeOf, type OriginId } from '../../protocol/ids.js';
 import { limits } from '../../protocol/limits.js';
-import type { Key } from '../../protocol/operations.js';
+import { DEADLINE } from '../../protocol/expiry.js';
+import type { Key, RecordObject } from '../../protocol/operations.js';
 import { decodeKey } from '../../protocol/orderedKey.js';
 import type { RowChange } from '../../protocol/row.js';
 import type { LogReader } from '../../storage/log.js';
@@ -139,11 +140,16 @@ function* changesOf<T extends object>(place: {
 
 const valueOf = <T extends object>(change: RowChange): Partial<T> | undefined => {
   switch (change.type) {
-    case 'put':
-      return decode(change.body) as T;
+    case 'put': {
+      const record = decode(change.body) as RecordObject;
+      delete record[DEADLINE];
+      return record as T;
+    }
     case 'patch':
       return Object.fromEntries(
-        change.attributes.map(({ name, value }) => [name, decode(value)]),
+        change.attributes
+          .filter(({ name }) => name !== DEADLINE)
+          .map(({ name, value }) => [name, decode(value)]),
       ) as Partial<T>;
     case 'delete':
       return undefined;

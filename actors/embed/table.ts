@@ -24,18 +24,23 @@ export interface QueryOptions {
   readonly sort?: Sort;
 }
 
+export interface WriteOptions {
+  /** When the record expires: ms since the epoch, or a Date. Absent: as the table says. */
+  readonly expiresAt?: number | Date;
+}
+
 /** One table. `T` is what the caller says its records are; nothing checks it. */
 export interface Table<T extends object> {
   readonly database: string;
   readonly name: string;
   /** Replaces the record whole. Resolves with its time, ms since the epoch, when it is durable. */
-  put(record: T): Promise<number>;
+  put(record: T, options?: WriteOptions): Promise<number>;
   /** The same for many records, in one transaction. */
-  putMany(records: readonly T[]): Promise<number>;
+  putMany(records: readonly T[], options?: WriteOptions): Promise<number>;
   /** Sets these attributes of a visible record; false when there is none. */
-  update(record: Partial<T>): Promise<boolean>;
+  update(record: Partial<T>, options?: WriteOptions): Promise<boolean>;
   /** Sets these attributes and brings the record into being if needed. */
-  upsert(record: Partial<T>): Promise<number>;
+  upsert(record: Partial<T>, options?: WriteOptions): Promise<number>;
   /** False when there was no such record. */
   delete(key: Key): Promise<boolean>;
   /** What was acknowledged here is seen. */
@@ -47,10 +52,10 @@ export interface Table<T extends object> {
 
 /** Writes collected for one atomic transaction over the tables of one database. */
 export interface Transaction {
-  put(table: string, record: object): void;
-  update(table: string, record: object): void;
-  upsert(table: string, record: object): void;
-  insert(table: string, record: object): void;
+  put(table: string, record: object, options?: WriteOptions): void;
+  update(table: string, record: object, options?: WriteOptions): void;
+  upsert(table: string, record: object, options?: WriteOptions): void;
+  insert(table: string, record: object, options?: WriteOptions): void;
   delete(table: string, key: Key): void;
 }
 
@@ -61,15 +66,18 @@ export const openTable = <T extends object>(place: {
 }): Table<T> => {
   const { database, name, ask } = place;
   const write = async (one: LocalWrite): Promise<Accepted> => submit(ask, [one]);
-  const store = (type: 'put' | 'update' | 'upsert', records: readonly object[]) =>
-    write({ table: name, type, records: records as readonly RecordObject[] });
+  const store = (
+    type: 'put' | 'update' | 'upsert',
+    records: readonly object[],
+    options: WriteOptions | undefined,
+  ) => write(storing({ table: name, type, records, options }));
   return {
     database,
     name,
-    put: async (record) => timeOf(await store('put', [record])),
-    putMany: async (records) => timeOf(await store('put', records)),
-    update: async (record) => wroteAny(await store('update', [record])),
-    upsert: async (record) => timeOf(await store('upsert', [record])),
+    put: async (record, options) => timeOf(await store('put', [record], options)),
+    putMany: async (records, options) => timeOf(await store('put', records, options)),
+    update: async (record, options) => wroteAny(await store('update', [record], options)),
+    upsert: async (record, options) => timeOf(await store('upsert', [record], options)),
     delete: async (key) => wroteAny(await write({ table: name, type: 'delete', keys: [key] })),
     get: async (key) => {
       const [record] = await ask<(RecordObject | undefined)[]>((replyTo) => ({
@@ -102,8 +110,8 @@ export const runTransaction = async (
   const writes: LocalWrite[] = [];
   const add =
     (type: 'put' | 'update' | 'upsert' | 'insert') =>
-    (table: string, record: object): void => {
-      writes.push({ table, type, records: [record as RecordObject] });
+    (table: string, record: object, options?: WriteOptions): void => {
+      writes.push(storing({ table, type, records: [record], options }));
     };
   await collect({
     put: add('put'),
@@ -115,6 +123,22 @@ export const runTransaction = async (
     },
   });
   return writes.length === 0 ? null : timeOf(await submit(ask, writes));
+};
+
+type StoringType = Exclude<LocalWrite['type'], 'delete'>;
+
+/** INVALID_REQUEST, by the database's writer, for an `expiresAt` that is no time. */
+const storing = (write: {
+  table: string;
+  type: StoringType;
+  records: readonly object[];
+  options: WriteOptions | undefined;
+}): LocalWrite => {
+  const { table, type, options } = write;
+  const records = write.records as readonly RecordObject[];
+  const expiresAt = options?.expiresAt;
+  if (expiresAt === undefined) return { table, type, records };
+  return { table, type, records, expiresAt: Number(expiresAt) };
 };
 
 const submit = (ask: AskDatabase, writes: readonly LocalWrite[]): Promise<Accepted> =>

@@ -31,11 +31,13 @@ export const writeRecords = async (
   context: OperationContext,
   operation: Extract<NormalisedOperation, { records: readonly RecordObject[] }>,
 ): Promise<RecordObject> => {
-  const { table, records } = operation;
+  const { table, records, expiresAt } = operation;
   refuseBookkeeping(operation);
   refuseSecretValues(operation);
   const type = operation.operation as keyof typeof WORDS;
-  const [accepted, result] = await submit(context, operation, { table, type, records });
+  const expiry = expiresAt === undefined ? {} : { expiresAt };
+  const write: LocalWrite = { table, type, records, ...expiry };
+  const [accepted, result] = await submit(context, operation, write);
   const { done, list } = WORDS[type];
   return {
     message: `${done} ${result.written.length} of ${records.length} records`,

@@ -41,8 +41,6 @@ export const createTable = async (
 ): Promise<string> => {
   const { database, table } = operation;
   refuseSystem(database);
-  if (operation.expiration !== undefined)
-    throw invalidRequest("'expiration' is not supported by this version");
   if (!context.databases.includes(databaseName(database))) await context.createDatabase(database);
   if (await tableExists(context, database, table))
     throw new SkeinError('ALREADY_EXISTS', `Table '${table}' already exists in '${database}'`);
@@ -160,7 +158,7 @@ const define = (
 
 /** A table with declared attributes beyond its key has a schema; without, it is dynamic. */
 const definitionOf = (operation: Operation<'create_table'>): TableDefinition => {
-  const { primary_key: primaryKey, attributes, audit, replicate } = operation;
+  const { primary_key: primaryKey, attributes, audit, expiration, replicate } = operation;
   const declared = (attributes ?? []).filter(({ name }) => name !== primaryKey);
   return {
     database: databaseName(operation.database),
@@ -177,6 +175,7 @@ const definitionOf = (operation: Operation<'create_table'>): TableDefinition => 
       ...(declared.length > 0 ? [] : DYNAMIC_TIMES),
     ],
     ...(audit !== undefined && { audit }),
+    ...(expiration !== undefined && { expirationSeconds: expiration }),
     ...(replicate === false && { replicate }),
   };
 };

@@ -624,7 +624,7 @@ const tables: Record<string, Scene> = {
       await write(store, put('cats', { id: 'k', x: 1 }), put('cats', { id: 'p', x: 2 }));
       await define(store, indexed({ indexed: true }));
       const table = store.catalog.get('cats');
-      const view = openTable(store, table);
+      const view = openTable(store, table, NOW_MS);
       t.false(view.isIndexed('x'));
       await view.close();
       await write(store, put('cats', { id: 'k', x: 3 }));
@@ -638,7 +638,7 @@ const tables: Record<string, Scene> = {
       });
       t.deepEqual(await shownIndexes(store, 'cats'), ['id none 0', 'x ready 2']);
       const again = await openStore(await stage.afterKill(level));
-      const after = openTable(again, again.catalog.get('cats'));
+      const after = openTable(again, again.catalog.get('cats'), NOW_MS);
       t.true(after.isIndexed('x'));
       await after.close();
     },
@@ -718,7 +718,8 @@ const tables: Record<string, Scene> = {
     await define(store, definition('cats'));
     await write(store, put('cats', { id: 'k', x: 1 }));
     await inCommit(store, (commit) => commit.dropAttribute(store.catalog.get('cats'), 'x'));
-    const read = (): unknown => readRecord(store, store.catalog.get('cats'), 'k')?.x;
+    const read = (): unknown =>
+      readRecord(store, store.catalog.get('cats'), { key: 'k', nowMs: NOW_MS })?.x;
     t.is(read(), undefined);
     const { results } = await write(store, {
       table: 'cats',
@@ -739,7 +740,8 @@ const tables: Record<string, Scene> = {
     await define(store, definition('cats', [x]));
     await write(store, put('cats', { id: 'k', x: 1 }));
     await inCommit(store, (commit) => commit.dropAttribute(store.catalog.get('cats'), 'x'));
-    const read = (): unknown => readRecord(store, store.catalog.get('cats'), 'k')?.x;
+    const read = (): unknown =>
+      readRecord(store, store.catalog.get('cats'), { key: 'k', nowMs: NOW_MS })?.x;
     const logged = (): unknown => store.sharedVector().get(store.origin)?.sequence;
     await define(store, definition('cats', [{ name: 'y' }]));
     t.is(read(), undefined);
@@ -880,7 +882,7 @@ const writes: Record<string, Scene> = {
     const expected = tombstoneKey({ version: at, table: number, primaryKey: encodeKey('k') });
     t.deepEqual(await tombstones(store), [expected.toString('hex')]);
     t.deepEqual(await records(store, 'dogs'), []);
-    t.is(readRecord(store, store.catalog.get('dogs'), 'k'), undefined);
+    t.is(readRecord(store, store.catalog.get('dogs'), { key: 'k', nowMs: NOW_MS }), undefined);
     t.is((await level(store)).length, 1);
   },
 
@@ -910,7 +912,7 @@ const writes: Record<string, Scene> = {
   'a read sees one state, whatever is written meanwhile': async (t, stage) => {
     const store = await openStore(await stage.open(), withDogs);
     await write(store, put('dogs', { id: 'k', x: 1 }), put('dogs', { id: 'p', x: 1 }));
-    const view = openTable(store, store.catalog.get('dogs'));
+    const view = openTable(store, store.catalog.get('dogs'), NOW_MS);
     await write(store, put('dogs', { id: 'p', x: 2 }), put('dogs', { id: 'q', x: 2 }));
     const seen: unknown[] = [];
     for await (const found of view.scan({})) seen.push(...found.map(({ id, x }) => [id, x]));

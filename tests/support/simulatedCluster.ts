@@ -16,7 +16,7 @@ import type { RecordObject } from '../../protocol/operations.js';
 import type { TableDefinition } from '../../protocol/tableDefinition.js';
 import { asError, SimulatedClients, TABLES } from './simulatedClients.js';
 import { SimulatedFaults, type Member } from './simulatedFaults.js';
-import { History, textOf } from './simulatedHistory.js';
+import { History, textOf, type Values } from './simulatedHistory.js';
 import { SimulatedNetwork } from './simulatedNetwork.js';
 import { DATABASE, SimulatedNode } from './simulatedNode.js';
 import { forgets, optionsOf, useLimits, type SimulationOptions } from './simulatedOptions.js';
@@ -81,7 +81,10 @@ class SimulatedCluster {
     const count = (what: string, by?: number): void => this.#count(what, by);
     this.#members = options.nodes.map((name) => {
       const node = new SimulatedNode({ name, time, network, settings, count });
-      const watch = new NodeWatch(name, node.disk, history, forgets(options));
+      const watch = new NodeWatch(name, node.disk, history, {
+        forgets: forgets(options),
+        aheadMsMax: 2 * options.skewMsMax,
+      });
       return { node, watch, hasJoined: false, diskErrors: 0 };
     });
     this.#faults = new SimulatedFaults({
@@ -120,6 +123,7 @@ class SimulatedCluster {
       this.#count('copiesCompleted', watch.copies);
       this.#count('batchesThatPurged', watch.purges);
       this.#count('batchesThatTrimmed', watch.trims);
+      this.#count('expiredRecordsRemoved', watch.removals);
     }
     for (const { id, state } of this.#clients.operations) {
       this.#count(`operations ${state}`);
@@ -179,7 +183,7 @@ class SimulatedCluster {
       node
         .ask<void>((replyTo) => ({
           type: 'table.define',
-          definition: definitionOf(name, this.#options.dynamicTable),
+          definition: definitionOf(name, this.#options),
           notes: { operation: `define ${name} at ${node.name}` },
           replyTo,
         }))
@@ -264,23 +268,32 @@ class SimulatedCluster {
         query: { conditions },
         replyTo,
       }));
-    const expected = [...this.#history.rows]
-      .filter((row) => row.startsWith(`${table} `))
-      .map((row) => this.#history.read(row, watch.covers))
-      .filter((record) => record !== undefined);
-    const tagged = expected.filter(({ tag }) => typeof tag === 'number');
+    const expectedNow = (): Values[] =>
+      [...this.#history.rows]
+        .filter((row) => row.startsWith(`${table} `))
+        .map((row) => watch.expectedAt(row, node.nowMs()))
+        .filter((record) => record !== undefined);
+    const before = expectedNow();
     const found = await search([]).catch(() => []);
     const foundTagged = await search([
       { attribute: 'tag', comparator: 'greater_than', value: 0 },
     ]).catch(() => []);
+    const after = new Set(expectedNow().map(textOf));
     for (const [what, shown, wanted] of [
-      ['a scan', found, expected],
-      ['a search by tag', foundTagged, tagged],
-    ] as const)
-      if (sortedTexts(shown) !== sortedTexts(wanted))
+      ['a scan', found, before],
+      ['a search by tag', foundTagged, before.filter(({ tag }) => typeof tag === 'number')],
+    ] as const) {
+      const present = shown as Values[];
+      // What expired while the search was under way may be in it or not.
+      const lasting = (records: readonly Values[]): string =>
+        sortedTexts(records.filter((record) => after.has(textOf(record))));
+      const known = new Set(wanted.map(textOf));
+      const surplus = present.filter((record) => !known.has(textOf(record)));
+      if (surplus.length > 0 || lasting(present) !== lasting(wanted))
         throw new Error(
-          `${what} of ${table} on ${node.name} shows ${sortedTexts(shown)}, expected ${sortedTexts(wanted)}`,
+          `${what} of ${table} on ${node.name} shows ${sortedTexts(present)}, expected ${sortedTexts(wanted)}`,
         );
+    }
   }
 
   #judge(): void {
@@ -374,11 +387,12 @@ const KINDS = new Map<number, string>(
 );
 
 /** `t1` has an index (and may be dynamic), `t2` has none: its puts are written blind. */
-const definitionOf = (name: string, dynamic: boolean): TableDefinition => ({
+const definitionOf = (name: string, options: SimulationOptions): TableDefinition => ({
   database: DATABASE,
   name: tableName(name),
   primaryKey: 'id',
-  schemaDefined: name === 't2' || !dynamic,
+  schemaDefined: name === 't2' || !options.dynamicTable,
+  ...(options.expiring.includes(name) && { expirationSeconds: options.expirationSeconds }),
   attributes: [
     { name: 'id', isPrimaryKey: true },
     { name: 'tag', ...(name === 't1' && { indexed: true }) },

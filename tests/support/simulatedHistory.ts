@@ -93,11 +93,16 @@ export class History {
     return record;
   }
 
-  /** The same as users read it: the key is that of the row, whatever its attributes say. */
-  read(row: string, covers: Covers): Values | undefined {
+  /**
+   * The same as users read it at that time: the key is that of the row, whatever its attributes say, and a record whose
+   * newest word on its end is over is none. (Every write to a table whose records expire says one.)
+   */
+  read(row: string, covers: Covers, nowMs: number): Values | undefined {
     const record = this.fold(row, covers);
+    if (!record || endOf(record) <= nowMs) return undefined;
+    const { [DEADLINE]: _deadline, ...shown } = record;
     const key = Buffer.from(row.slice(row.indexOf(' ') + 1), 'hex');
-    return record && { ...record, id: decodeKey(key) };
+    return { ...shown, id: decodeKey(key) };
   }
 
   /** Changes of one row by different origins with the same version: the name of the origin decides. */
@@ -121,6 +126,15 @@ export class History {
     list.splice(place, 0, { origin, sequence, version, effect });
   }
 }
+
+/** The attribute that has no name. */
+const DEADLINE = '';
+
+/** When the record expires, ms; Infinity: never. */
+export const endOf = (record: Values): number => {
+  const deadline = record[DEADLINE];
+  return typeof deadline === 'number' ? Math.abs(deadline) : Infinity;
+};
 
 const isOlder = (
   a: { origin: OriginId; version: number },

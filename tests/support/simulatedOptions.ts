@@ -53,6 +53,9 @@ export interface SimulationOptions {
   /** How long logs and deletes are kept: for ever, or so short that absences outlast it. */
   readonly auditRetentionMs: number;
   readonly tombstoneRetentionMs: number;
+  /** Tables whose records expire, and after how many seconds. */
+  readonly expiring: readonly string[];
+  readonly expirationSeconds: number;
   readonly limits: Readonly<Partial<Record<keyof typeof limits, number>>>;
 }
 
@@ -86,6 +89,7 @@ export const optionsOf = (seed: number): SimulationOptions => {
     skewMsMax: random.pick([0, 0, 5, 300, 4_000]),
     maxClockSkewMs: random.pick([1_500, 60_000]),
     ...retentionOf(new SeededRandom(seed ^ 0xf0e6e7)),
+    ...expiryOf(new SeededRandom(seed ^ 0xe4d)),
     limits: limitsOf(random, mode),
   };
 };
@@ -101,6 +105,14 @@ const retentionOf = (
   const auditRetentionMs = random.pick([30, 150, 1_000]);
   return { auditRetentionMs, tombstoneRetentionMs: auditRetentionMs * random.pick([1, 3, 10]) };
 };
+
+/** Random numbers of its own, for the same reason. */
+const expiryOf = (
+  random: SeededRandom,
+): Pick<SimulationOptions, 'expiring' | 'expirationSeconds'> => ({
+  expiring: random.pick([[], [], [], ['t1'], ['t2'], ['t1', 't2']]),
+  expirationSeconds: random.pick([0.02, 0.1, 0.5, 3, 100]),
+});
 
 export const forgets = ({ tombstoneRetentionMs }: SimulationOptions): boolean =>
   tombstoneRetentionMs < FOR_EVER_MS;

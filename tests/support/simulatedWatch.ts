@@ -20,6 +20,7 @@ import {
 } from '../../storage/keys.js';
 import { decodeRow, type OriginNumbers } from '../../storage/rowFormat.js';
 import {
+  endOf,
   rowName,
   textOf,
   valuesOf,
@@ -37,6 +38,11 @@ import {
 
 const COPY_NOTE = metaKey('copy');
 
+const hasEnd = (row: Row): boolean => {
+  const body = recordOf(row);
+  return body !== undefined && endOf(valuesOf(body)) < Infinity;
+};
+
 interface IndexedAttribute {
   readonly name: string;
   readonly index: 'none' | 'building' | 'ready';
@@ -53,6 +59,8 @@ export class NodeWatch {
   /** Batches that raised a mark, and that took entries out of a log. */
   purges = 0;
   trims = 0;
+  /** Records taken away that had an end. */
+  removals = 0;
   isCopying = false;
   readonly #history: History;
   readonly #origins = new Map<number, OriginId>();
@@ -65,12 +73,23 @@ export class NodeWatch {
   /** Highest version of any entry stored here. */
   #newest = 0;
 
-  /** `forgets`: deletes are purged while the run goes on. */
-  constructor(name: string, disk: SimulatedDisk, history: History, forgets = false) {
+  readonly #aheadMsMax: number;
+
+  /**
+   * `forgets`: deletes are purged, and what expired removed, while the run goes on; by clocks that may have been so far
+   * ahead of this one.
+   */
+  constructor(
+    name: string,
+    disk: SimulatedDisk,
+    history: History,
+    { forgets = false, aheadMsMax = 0 } = {},
+  ) {
     this.name = name;
     this.disk = disk;
     this.#history = history;
     this.#forgets = forgets;
+    this.#aheadMsMax = aheadMsMax;
     disk.applied = (writes, before) => this.#onBatch(writes, before);
   }
 
@@ -123,6 +142,17 @@ export class NodeWatch {
       if (row) state.set(this.#rowNameOf(key), stateText(row));
     }
     return state;
+  }
+
+  /** What users have to be shown of it here at that time. */
+  expectedAt(row: string, nowMs: number): Values | undefined {
+    const expected = this.#history.read(row, this.covers, nowMs);
+    const wasRemoved =
+      this.#forgets &&
+      expected !== undefined &&
+      this.recordAt(row) === undefined &&
+      this.#history.read(row, this.covers, nowMs + this.#aheadMsMax) === undefined;
+    return wasRemoved ? undefined : expected;
   }
 
   /** The visible record on the disk. */
@@ -215,14 +245,19 @@ export class NodeWatch {
     const before = this.#decode(old);
     const after = this.#decode(now);
     if (!before || this.#mayDrop) return;
+    if (!after && this.#forgets && hasEnd(before)) return void this.removals++;
     if (!after && this.#forgets && before.kind === 'deleted') return;
     if (!after || compareStamps(newestStamp(after), newestStamp(before)) < 0)
       this.#fail(`${this.#rowNameOf(key)} went back`);
   }
 
   #checkRow(row: string): void {
-    const shown = textOf(this.recordAt(row));
-    const expected = textOf(this.#history.fold(row, this.covers));
+    const record = this.#history.fold(row, this.covers);
+    const found = this.recordAt(row);
+    // Removed long after its end: that it had one is seen by whoever reads.
+    if (this.#forgets && !found && record && endOf(record) < Infinity) return;
+    const shown = textOf(found);
+    const expected = textOf(record);
     if (shown !== expected) this.#fail(`${row} is ${shown}, expected ${expected}`);
   }
 

@@ -2,9 +2,11 @@
 import test from 'ava';
 import { TICKS_PER_MILLISECOND } from '../../protocol/clock.js';
 import { decode, encodeRecord } from '../../protocol/codec.js';
+import { DEADLINE } from '../../protocol/expiry.js';
 import { tableGeneration, version } from '../../protocol/ids.js';
 import { decodeKey } from '../../protocol/orderedKey.js';
 import type { Row, RowChange } from '../../protocol/row.js';
+import { mapEntries } from '../../protocol/skipScan.js';
 import type { TableDefinition } from '../../protocol/tableDefinition.js';
 import type { Table } from '../../storage/catalog.js';
 import { evaluate, type LocalWrite } from '../../storage/evaluate.js';
@@ -39,6 +41,16 @@ const shown = (change: RowChange): unknown => {
   return ['patch', Object.fromEntries(change.attributes.map((a) => [a.name, decode(a.value)]))];
 };
 
+/** Of each put, the first attribute in its bytes. */
+const firstNames = (given: TableDefinition, writes: readonly LocalWrite[]): unknown[] => {
+  const table = tableOf(given);
+  const none = { newKey: () => 'made', table: () => table, row: () => stored({ id: 'k' }) };
+  const { tables } = evaluate({ writes, version: AT, ...none });
+  return tables.flatMap(({ changes }) =>
+    changes.map(({ change }) => change.type === 'put' && mapEntries(change.body)[0]?.name),
+  );
+};
+
 const evaluated = (
   given: TableDefinition,
   writes: readonly LocalWrite[],
@@ -65,6 +77,8 @@ const evaluated = (
 
 const DYNAMIC = definition('t');
 const PLAIN = definition('t', [{ name: 'x' }]);
+const EXPIRING = definition('t', [{ name: 'x' }], { expirationSeconds: 3 });
+const AT_END = Math.ceil(TIME + 3_000);
 const TIMED = definition('t', [
   { name: 'made', assignedCreatedTime: true },
   { name: 'changed', assignedUpdatedTime: true },
@@ -178,7 +192,80 @@ const cases: readonly [
     { k: OLD },
     [['put', { id: 'k', x: 2 }]],
   ],
+  [
+    'a put in a table whose records expire has their end first in it',
+    EXPIRING,
+    [one('put', { id: 'k', 1: 1 })],
+    {},
+    [['put', { [DEADLINE]: -AT_END, id: 'k', 1: 1 }]],
+  ],
+  [
+    'an update of a record that lives on is a patch with its new end',
+    EXPIRING,
+    [one('update', { id: 'k', x: 2 })],
+    { k: { [DEADLINE]: NOW_MS + 10, id: 'k', y: 1 } },
+    [['patch', { [DEADLINE]: -AT_END, id: 'k', x: 2 }]],
+  ],
+  [
+    'an upsert of a record that is not visible where records expire is a put',
+    EXPIRING,
+    [one('upsert', { id: 'k', x: 2 })],
+    {},
+    [['put', { [DEADLINE]: -AT_END, id: 'k', x: 2 }]],
+  ],
+  [
+    'an upsert of a record that has ended is a put with the times of a new one',
+    { ...DYNAMIC, expirationSeconds: 3 },
+    [one('upsert', { id: 'k' })],
+    { k: { [DEADLINE]: NOW_MS, ...OLD } },
+    [['put', { [DEADLINE]: -AT_END, id: 'k', ...TIMES }]],
+  ],
+  [
+    'an update of a record that has ended is skipped, and so is its delete',
+    EXPIRING,
+    [one('update', { id: 'k', x: 2 }), erase],
+    { k: { [DEADLINE]: NOW_MS, id: 'k', x: 1 } },
+    [],
+  ],
+  [
+    'a write that says its own end is not bound to the rule of its table',
+    EXPIRING,
+    [{ ...one('insert', { id: 'k' }), expiresAt: 5 } as LocalWrite],
+    {},
+    [['put', { [DEADLINE]: 5, id: 'k' }]],
+  ],
+  [
+    'what a record says of its end comes before what the write says',
+    definition('t', [{ name: 'gone', expiresAt: true }]),
+    [{ ...one('put', { id: 'k', gone: 7 }), expiresAt: 5 } as LocalWrite],
+    {},
+    [['put', { [DEADLINE]: 7, id: 'k', gone: 7 }]],
+  ],
+  [
+    'a record that is put again in a transaction has lost its first end',
+    definition('t', [{ name: 'gone', expiresAt: true }]),
+    [one('put', { id: 'k', gone: 7 }), one('put', { id: 'k' })],
+    {},
+    [['put', { id: 'k' }]],
+  ],
+  [
+    'a deadline that comes later in a transaction is first in the record all the same',
+    definition('t', [{ name: 'gone', expiresAt: true }]),
+    [one('put', { id: 'k' }), one('update', { id: 'k', gone: 7 })],
+    {},
+    [['put', { [DEADLINE]: 7, id: 'k', gone: 7 }]],
+  ],
 ];
+
+test('the deadline is the first attribute of a record, where it is looked for', (t) => {
+  const gone = definition('t', [{ name: 'gone', expiresAt: true }]);
+  for (const writes of [
+    [one('put', { 1: 1, id: 'k', gone: 7 })],
+    [one('put', { 1: 1, id: 'k' }), one('update', { id: 'k', gone: 7 })],
+    [erase, one('upsert', { 1: 1, id: 'k', gone: 7 })],
+  ])
+    t.deepEqual(firstNames(gone, writes), [DEADLINE]);
+});
 
 for (const [name, table, writes, rows, expected] of cases)
   test(name, (t) => {

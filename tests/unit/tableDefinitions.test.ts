@@ -85,14 +85,20 @@ test('what is documented and has no effect yet is warned about', (t) => {
   const warnings: string[] = [];
   const text = `type A @table(eviction: 1, scanInterval: 2) @export(name: "a") {
     id: ID
-    gone: Date @expiresAt
   }`;
   parseTableDefinitions(text, 'a.graphql', (warning) => warnings.push(warning));
   t.deepEqual(warnings, [
     'a.graphql line 1: not supported by this version: @table(eviction)',
     'a.graphql line 1: not supported by this version: @table(scanInterval)',
     'a.graphql line 1: not supported by this version: @export',
-    'a.graphql line 3: not supported by this version: @expiresAt',
+  ]);
+});
+
+test('an attribute can say when its record expires', (t) => {
+  const [table] = parseTableDefinitions('type A @table { id: ID gone: Date @expiresAt }', 'a');
+  t.deepEqual(table?.attributes, [
+    { name: 'id', type: 'ID', isPrimaryKey: true },
+    { name: 'gone', type: 'Date', expiresAt: true },
   ]);
 });
 
@@ -148,11 +154,31 @@ const PROBLEMS: readonly (readonly [string, string])[] = [
   ['type A @table(database: 1) { id: ID }', "line 1: argument 'database' must be a text in quotes"],
   [
     'type A @table(expiration: -1) { id: ID }',
-    "line 1: argument 'expiration' must be a number of seconds, 0 or more",
+    "line 1: argument 'expiration' must be a number of seconds greater than 0",
+  ],
+  [
+    'type A @table(expiration: 0) { id: ID }',
+    "line 1: argument 'expiration' must be a number of seconds greater than 0",
+  ],
+  [
+    'type A @table(eviction: -1) { id: ID }',
+    "line 1: argument 'eviction' must be a number of seconds, 0 or more",
+  ],
+  [
+    'type A @table { id: ID gone: String @expiresAt }',
+    'line 1: a field with @expiresAt must be one of Date, Long, Float, Any',
+  ],
+  [
+    'type A @table { id: ID a: Long @expiresAt b: Long @expiresAt }',
+    'line 1: type A has more than one @expiresAt',
+  ],
+  [
+    'type A @table { id: Long @expiresAt }',
+    'line 1: the primary key cannot be when a record expires',
   ],
   [
     'type A @table(expiration: "60") { id: ID }',
-    "line 1: argument 'expiration' must be a number of seconds, 0 or more",
+    "line 1: argument 'expiration' must be a number of seconds greater than 0",
   ],
   [
     'type A @table(replicate: "no") { id: ID }',

@@ -143,6 +143,11 @@ const accepted: [title: string, body: object, normalised: object][] = [
     },
   ],
   [
+    'an expiry may be a Date',
+    { operation: 'update', table: 'dog', records: [{ id: 1 }], expiresAt: new Date(5) },
+    { operation: 'update', database: 'data', table: 'dog', records: [{ id: 1 }], expiresAt: 5 },
+  ],
+  [
     'a field that is undefined is absent',
     { operation: 'insert', table: 'dog', records: [{ id: 1 }], expiresAt: undefined },
     { operation: 'insert', database: 'data', table: 'dog', records: [{ id: 1 }] },
@@ -164,6 +169,13 @@ for (const [title, body, normalised] of accepted) {
     t.deepEqual<unknown, unknown>(validateOperation(body), normalised);
   });
 }
+
+const expiryProblem = (expiresAt: unknown): string => {
+  if (!Number.isInteger(expiresAt)) return "'expiresAt' must be an integer";
+  return Number(expiresAt) < 1
+    ? "'expiresAt' must be greater than or equal to 1"
+    : `'expiresAt' must be less than or equal to ${Number.MAX_SAFE_INTEGER}`;
+};
 
 const refusals: [title: string, body: unknown, message: string][] = [
   ['text is no operation', 'insert', 'Invalid JSON.'],
@@ -280,16 +292,27 @@ const refusals: [title: string, body: unknown, message: string][] = [
     "'sort.next.attribute' is required. 'sort.next.descending' must be a boolean",
   ],
   [
-    'replication parameters and an expiry are refused, not left out',
+    'replication parameters are refused, not left out',
     {
       operation: 'insert',
       table: 'dog',
       records: [],
       replicateTo: ['b'],
       replicatedConfirmation: 1,
-      expiresAt: 5,
     },
-    "'replicateTo' is not supported by this version. 'replicatedConfirmation' is not supported by this version. 'expiresAt' is not supported by this version",
+    "'replicateTo' is not supported by this version. 'replicatedConfirmation' is not supported by this version",
+  ],
+  ...[0, -1, 1.5, Number.MAX_SAFE_INTEGER + 1, '5', null].map(
+    (expiresAt): [string, object, string] => [
+      `an expiry of ${JSON.stringify(expiresAt)} is refused`,
+      { operation: 'upsert', table: 'dog', records: [], expiresAt },
+      expiryProblem(expiresAt),
+    ],
+  ),
+  [
+    'an expiration of no seconds is refused',
+    { operation: 'create_table', table: 'dog', primary_key: 'id', expiration: 0 },
+    "'expiration' must be greater than 0",
   ],
 ];
 
