@@ -91,7 +91,10 @@ export class ClockRefusals {
 
   #concerning(peer: NodeName): Refusal[] {
     const copied = this.#copies.get(peer) ?? [];
-    return [...this.#entries.values(), ...copied.filter(({ origin }) => !this.#entries.has(origin))];
+    return [
+      ...this.#entries.values(),
+      ...copied.filter(({ origin }) => !this.#entries.has(origin)),
+    ];
   }
 
   #isStill(refusal: Refusal): boolean {

@@ -147,7 +147,10 @@ export class CopyReceiver {
   }
 
   /** Whether that copy is put off, because of a stamp among these. */
-  #isRefused(peer: NodeName, written: readonly (Stamp & { readonly sequence?: number })[]): boolean {
+  #isRefused(
+    peer: NodeName,
+    written: readonly (Stamp & { readonly sequence?: number })[],
+  ): boolean {
     const ahead = written.filter((stamp) => this.#parts.areTooFarAhead([stamp]));
     if (ahead.length === 0) return false;
     this.forgetFrom(peer);

@@ -73,7 +73,9 @@ export class OwnHistory {
   refusals(linked: Iterable<NodeName>): ToldRefusal[] {
     return [...linked].flatMap((peer) =>
       [...(this.#refusedBy.get(peer)?.values() ?? [])]
-        .filter(({ origin, sequence: at }) => (this.#store.accepted.get(origin)?.sequence ?? 0) >= at)
+        .filter(
+          ({ origin, sequence: at }) => (this.#store.accepted.get(origin)?.sequence ?? 0) >= at,
+        )
         .map((refusal) => ({ peer, ...refusal })),
     );
   }

@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 
 /** Package -> what the tests use it for. */
 const PACKAGES = {
+  libfaketime: 'processes whose wall clock is ahead, behind, or jumps',
   'iso-codes': 'real tables of records, from /usr/share/iso-codes/json',
 };
 

@@ -68,8 +68,7 @@ test('a node that is restarted hears again of what is refused', async (t) => {
   const a = await nodes.start('a', 'ab');
   const b = await nodes.start('b', 'ab', HOUR_MS);
   await b.node.table('Row').put({ id: 'k', x: 1 });
-  const isTold = async (): Promise<boolean> =>
-    (await clockStatus(b.node))?.refusedBy !== undefined;
+  const isTold = async (): Promise<boolean> => (await clockStatus(b.node))?.refusedBy !== undefined;
   await waitUntil('b to be told', isTold);
   await a.node.close();
   const again = await nodes.start('a', 'ab');
@@ -103,7 +102,10 @@ const at = (ms: number, node: string, life = 1) => ({
 });
 
 test('two lives of one node are one clock', (t) => {
-  t.is(wrongClock([at(5_000, 'b'), at(9_000, 'b', 2)], 1_000), "the clock of b is 8 s ahead of this node's");
+  t.is(
+    wrongClock([at(5_000, 'b'), at(9_000, 'b', 2)], 1_000),
+    "the clock of b is 8 s ahead of this node's",
+  );
   t.is(wrongClock([], 1_000), null);
   t.is(aheadMs(at(5_000, 'b'), 9_000), 0);
 });

@@ -5,7 +5,18 @@ import { encodeKey } from '../../protocol/orderedKey.js';
 import { rowKey } from '../../storage/keys.js';
 import { originsAhead, writeAheadAgain } from '../../storage/returnedClock.js';
 import type { Store } from '../../storage/store.js';
-import { at, erase, nodes, patch, pull, put, shown, stepped, TABLE, trim } from '../support/forgetting.js';
+import {
+  at,
+  erase,
+  nodes,
+  patch,
+  pull,
+  put,
+  shown,
+  stepped,
+  TABLE,
+  trim,
+} from '../support/forgetting.js';
 
 const AHEAD = 3_600_000;
 const SKEW = 60_000;
