@@ -2,7 +2,7 @@
  * A node whose clock was ahead and has come back to its senses: what no peer takes of it is written again with stamps of
  * now, and all nodes hold the same. It does so only when nobody linked has any of it, and never alone.
  */
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,36 +110,50 @@ test('a node with a peer that has taken what is ahead waits for its time', async
   ]);
 });
 
-test('a third node that had taken it and comes back is waited for, and all agree then', async (t) => {
+/** `c` has taken what `b` wrote ahead of time, is away when `b` comes back, and meets `a` and `b` after that. */
+const thirdReturns = async (t: ExecutionContext, startsAheadMs: number) => {
   const nodes = skewedNodes(t);
-  const a = await nodes.start('a', 'abc');
+  const a = await nodes.start('a', 'ab');
   const b = await nodes.start('b', 'abc', HOUR_MS);
   const directory = await mkdtemp(join(tmpdir(), 'skein-returned-'));
   t.teardown(() => rm(directory, { recursive: true }));
   const onDisk = { rootPath: directory, storage: { engine: 'level' } } as const;
-  let c = await nodes.start('c', 'bc', HOUR_MS, onDisk);
+  const before = await nodes.start('c', 'bc', startsAheadMs, onDisk);
+  before.skewMs = HOUR_MS;
   await rows(b.node).put({ id: 'k', x: 1 });
   await rows(b.node).put({ id: 'p', x: 1 });
-  await sameRecords([b.node, c.node], 'Row', 2);
-  await c.node.close();
+  await sameRecords([b.node, before.node], 'Row', 2);
+  await before.node.close();
   await refused(b, 'a');
   b.skewMs = 0;
   await returned(b);
   await rows(b.node).put({ id: 'k', x: 2 });
   await rows(a.node).put({ id: 'q', x: 2 });
   await sameRecords([a.node, b.node], 'Row', 3);
-  c = await nodes.start('c', 'abc', 0, onDisk);
+  return { a, b, c: await nodes.start('c', 'abc', 0, onDisk) };
+};
+
+const AS_BY_STAMPS = [
+  { id: 'k', x: 1 },
+  { id: 'p', x: 1 },
+  { id: 'q', x: 2 },
+];
+
+test('a third node that had taken it and comes back is waited for, and all agree then', async (t) => {
+  const { a, b, c } = await thirdReturns(t, 0);
   await waitUntil('c to have the rest', async () => (await rows(c.node).get('q'))?.x === 2);
   await waitUntil('b to refuse', async () => (await clockStatus(b.node))?.refuses !== undefined);
   t.is((await rows(b.node).get('k'))?.x, 2);
   t.is((await rows(c.node).get('k'))?.x, 1);
   for (const one of [a, b, c]) one.skewMs = HOUR_MS;
-  const records = await sameRecords([a.node, b.node, c.node], 'Row', 3);
-  t.deepEqual(plain(records), [
-    { id: 'k', x: 1 },
-    { id: 'p', x: 1 },
-    { id: 'q', x: 2 },
-  ]);
+  t.deepEqual(plain(await sameRecords([a.node, b.node, c.node], 'Row', 3)), AS_BY_STAMPS);
+  t.is(counterOf(c.node, 'clockReturns'), 0);
+});
+
+test('a third node that had taken it and was ahead itself writes it again, and all agree at once', async (t) => {
+  const { a, b, c } = await thirdReturns(t, HOUR_MS);
+  await returned(c);
+  t.deepEqual(plain(await sameRecords([a.node, b.node, c.node], 'Row', 3)), AS_BY_STAMPS);
 });
 
 test('a peer that refuses the copy counts as one that takes nothing', async (t) => {
@@ -155,5 +169,7 @@ test('a peer that refuses the copy counts as one that takes nothing', async (t) 
   await sameRecords([a.node, b.node], 'Row', ids.length);
   await b.node.table<{ id: string; x: number }>('Private').put({ id: 'mine', x: 2 });
   t.is((await b.node.table<{ id: string; x: number }>('Private').get('mine'))?.x, 2);
+  await rows(b.node).put({ id: 'last', x: 1 });
+  await sameRecords([a.node, b.node], 'Row', ids.length + 1);
   t.is(await a.node.table('Private').get('mine'), undefined);
 });
