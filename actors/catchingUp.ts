@@ -10,14 +10,17 @@ import {
   version,
   type NodeName,
   type OriginId,
+  type Version,
 } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { Orphan, Waits } from '../protocol/owed.js';
+import type { Refusal } from '../protocol/refusals.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import { planSources, type PeerView, type SourcesPlan } from '../protocol/sources.js';
 import type { Commit } from '../storage/commit.js';
 import { isLocalOrigin } from '../storage/origins.js';
 import type { Store } from '../storage/store.js';
+import { ClockRefusals } from './clockRefusals.js';
 import { CopyLedger, type BegunSnapshot } from './copyLedger.js';
 import type { ActorRef } from './kernel/types.js';
 import type { CopyProgress, PeerStanding, ResyncMessage } from './messages.js';
@@ -28,6 +31,7 @@ interface LinkedPeer {
   positions: Map<OriginId, OriginPosition>;
   tooOld: Set<OriginId>;
   refused: Map<OriginId, ApplyProblem>;
+  toldRefused: Map<OriginId, Version>;
   origin: OriginId;
   whole: boolean;
   rttMs: number | null;
@@ -49,17 +53,21 @@ export class CatchingUp {
   readonly #met = new Set<NodeName>();
   #completed: CopyProgress | null = null;
   readonly #standings: PeerStandings;
+  /** What is too far ahead of the clock to be taken. */
+  readonly refusals: ClockRefusals;
 
   private constructor(parts: {
     store: Store;
     own: NodeName;
     now: () => number;
     ledger: CopyLedger;
+    maxClockSkewMs: number;
   }) {
     this.#store = parts.store;
     this.#own = parts.own;
     this.#standings = new PeerStandings(parts.store, parts.now);
     this.#ledger = parts.ledger;
+    this.refusals = new ClockRefusals(parts.maxClockSkewMs, parts.now);
   }
 
   /** Goes on where a crash interrupted it. `noteDue` is called when `note` should go into the next batch. */
@@ -68,9 +76,10 @@ export class CatchingUp {
     own: NodeName,
     noteDue: () => void,
     now: () => number,
+    maxClockSkewMs: number = limits.maxClockSkewMsDefault,
   ): Promise<CatchingUp> {
     const ledger = await CopyLedger.load(store, noteDue);
-    return new CatchingUp({ store, own, now, ledger });
+    return new CatchingUp({ store, own, now, ledger, maxClockSkewMs });
   }
 
   /** What is remembered of copies. */
@@ -106,6 +115,7 @@ export class CatchingUp {
   ): void {
     if (this.#copyFrom === peer) this.#copyFrom = null;
     this.#noCopyFrom.delete(peer);
+    this.refusals.forgetCopy(peer);
     this.#met.add(peer);
     this.#peers.set(peer, {
       resync: link.resync,
@@ -113,10 +123,13 @@ export class CatchingUp {
       positions: toldPositions(new Map(), link.positions),
       tooOld: new Set(),
       refused: new Map(),
+      toldRefused: new Map(),
       whole: link.whole,
       rttMs: null,
     });
     this.#standings.opened(peer, this.#peers.get(peer)?.positions.values() ?? []);
+    this.refusals.release(this.#peers);
+    this.refusals.tell(this.#peers);
     this.plan();
   }
 
@@ -128,6 +141,7 @@ export class CatchingUp {
       peer,
       positions.map(({ origin }) => origin),
     );
+    this.refusals.tell(this.#peers);
     view.whole = whole;
     this.plan();
   }
@@ -144,8 +158,8 @@ export class CatchingUp {
   }
 
   /**
-   * Entries of these origins could not be applied. A gap is asked for again at once; what is late is copied; the rest
-   * is asked for later.
+   * Entries of these origins could not be applied. A gap is asked for again at once; what is late is copied; what is
+   * ahead waits for its time, whoever offers it; the rest is asked for later.
    */
   lost(peer: NodeName, origins: readonly { origin: OriginId; problem: ApplyProblem }[]): boolean {
     const view = this.#peers.get(peer);
@@ -157,24 +171,37 @@ export class CatchingUp {
         this.#noteMore(peer, origin);
         continue;
       }
-      view?.refused.set(origin, problem);
+      if (problem !== 'ahead') view?.refused.set(origin, problem);
       waits = true;
     }
     this.plan();
     return waits;
   }
 
-  /** The reasons for refusing may be gone: a table was defined, or time has passed. */
-  retry(): void {
-    for (const view of this.#peers.values()) view.refused.clear();
-    this.#noCopyFrom.clear();
+  /** An entry is not taken before its time: nobody is asked for it, and who has it is told. */
+  ahead(from: ActorRef<ResyncMessage>, refusal: Refusal): void {
+    this.refusals.note(refusal);
+    for (const [peer, { resync }] of this.#peers)
+      if (resync === from) this.#noteMore(peer, refusal.origin);
+    this.refusals.tell(this.#peers);
     this.plan();
+  }
+
+  /** The reasons for refusing may be gone: a table was defined, or time has passed. True: for some it has not yet. */
+  retry(): boolean {
+    for (const view of this.#peers.values()) view.refused.clear();
+    this.refusals.release(this.#peers);
+    this.#noCopyFrom = new Set(this.refusals.copySources());
+    this.plan();
+    return this.refusals.isWaiting;
   }
 
   /** Only the stream that is linked now can unlink its peer. */
   unlinked(peer: NodeName, resync: ActorRef<ResyncMessage>): void {
     if (this.#peers.get(peer)?.resync !== resync) return;
     this.#peers.delete(peer);
+    this.refusals.forgetCopy(peer);
+    this.refusals.release(this.#peers);
     this.#standings.closed(peer);
     if (this.#copyFrom === peer) this.#copyFrom = null;
     this.plan();
@@ -219,6 +246,7 @@ export class CatchingUp {
   copyFailed(peer: NodeName): void {
     this.#noCopyFrom.add(peer);
     if (this.#copyFrom === peer) this.#copyFrom = null;
+    this.refusals.tell(this.#peers);
     this.plan();
   }
 
@@ -281,6 +309,11 @@ export class CatchingUp {
     return this.#standings;
   }
 
+  /** Linked peers, and how far they say to have come with each origin. */
+  told(): ReadonlyMap<NodeName, Pick<LinkedPeer, 'positions'>> {
+    return this.#peers;
+  }
+
   /** A peer that sent the next entry, or would if it could, has more than is here, though it may not have told yet. */
   #noteMore(peer: NodeName, origin: OriginId): void {
     const told = this.#peers.get(peer)?.positions;
@@ -331,7 +364,12 @@ export class CatchingUp {
       own: this.#own,
       ownOrigin: this.#store.origin,
       vector,
-      peers: new Map([...this.#peers].map(([name, view]) => [name, peerView(view, this.#late)])),
+      peers: new Map(
+        [...this.#peers].map(([name, view]) => [
+          name,
+          peerView(view, { late: this.#late, ahead: this.refusals.origins() }),
+        ]),
+      ),
       current: this.#from,
       copyUnfinished: this.#ledger.copy !== null,
       copyWantedFrom: this.#ledger.wantedFrom,
@@ -355,11 +393,14 @@ const toldPositions = (
   return told;
 };
 
-const peerView = (view: LinkedPeer, late: ReadonlySet<OriginId>): PeerView => ({
+const peerView = (
+  view: LinkedPeer,
+  { late, ahead }: { late: ReadonlySet<OriginId>; ahead: Iterable<OriginId> },
+): PeerView => ({
   origin: view.origin,
   positions: view.positions,
   tooOld: late.size > 0 ? new Set([...view.tooOld, ...late]) : view.tooOld,
-  refused: new Set(view.refused.keys()),
+  refused: new Set([...view.refused.keys(), ...ahead]),
   whole: view.whole,
   rttMs: view.rttMs,
 });

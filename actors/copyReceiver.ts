@@ -3,12 +3,15 @@
  * arrives waits here, each `copy.step` merges some of it. Used by the shardRouter only. From whom to copy, and what a
  * copy promised, is CatchingUp's; what becomes of a row is decided in storage/copiedRows.ts.
  */
-import type { NodeName, Version } from '../protocol/ids.js';
+import type { Stamp } from '../protocol/clock.js';
+import type { NodeName, OriginId, Version } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
+import type { Refusal } from '../protocol/refusals.js';
 import { newestStamp } from '../protocol/row.js';
 import { CopiedRows, type MergeStep } from '../storage/copiedRows.js';
 import type { Store } from '../storage/store.js';
 import type { CatchingUp } from './catchingUp.js';
+import type { ClockRefusals } from './clockRefusals.js';
 import type { GroupCommit } from './groupCommit.js';
 import type { ActorRef } from './kernel/types.js';
 import type { ResyncMessage, RouterMessage } from './messages.js';
@@ -35,6 +38,7 @@ export interface CopyReceiverParts {
   readonly now: () => number;
   /** Rows from a clock far ahead would carry this node's clock with them, and no peer would take what it writes. */
   readonly areTooFarAhead: (written: readonly { readonly version: Version }[]) => boolean;
+  readonly refusals: ClockRefusals;
   /** Sends `copy.step` to the router. */
   readonly continueLater: () => void;
   readonly failed: (peer: NodeName, reason: string) => void;
@@ -56,8 +60,8 @@ export class CopyReceiver {
     const { catchingUp, store } = this.#parts;
     if (!catchingUp.isCopyingFrom(message.peer)) return;
     this.forget();
-    if (this.#parts.areTooFarAhead([...message.positions, ...message.owed, ...message.marks]))
-      return this.#parts.failed(message.peer, TOO_FAR_AHEAD);
+    const { positions, owed, marks } = message;
+    if (this.#isRefused(message.peer, [...positions, ...owed, ...marks])) return;
     if (catchingUp.copyBegun(message.peer, message) !== 'begun') return;
     const after = catchingUp.ledger.copy?.after ?? null;
     const rows = new CopiedRows(store, message, after);
@@ -67,12 +71,12 @@ export class CopyReceiver {
   apply(message: Message<'copy.apply'>): void {
     const merging = this.#mergingFrom(message.peer);
     const chunk = { from: message.from, bytes: message.bytes, rowsLeft: message.rows.length };
-    const isAhead = this.#parts.areTooFarAhead(message.rows.map(({ row }) => newestStamp(row)));
-    if (!merging || isAhead) {
-      this.forgetFrom(message.peer);
+    if (!merging) {
       this.#commitChunks([chunk]);
-      return this.#parts.failed(message.peer, isAhead ? TOO_FAR_AHEAD : NOT_ASKED_FOR);
+      return this.#parts.failed(message.peer, NOT_ASKED_FOR);
     }
+    const written = message.rows.map(({ row }) => newestStamp(row));
+    if (this.#isRefused(message.peer, written)) return this.#commitChunks([chunk]);
     merging.rows.add(message.rows);
     merging.chunks.push(chunk);
     this.#schedule();
@@ -140,6 +144,22 @@ export class CopyReceiver {
       default:
         return state satisfies never;
     }
+  }
+
+  /** Whether that copy is put off, because of a stamp among these. */
+  #isRefused(
+    peer: NodeName,
+    written: readonly (Stamp & { readonly sequence?: number })[],
+  ): boolean {
+    const ahead = written.filter((stamp) => this.#parts.areTooFarAhead([stamp]));
+    if (ahead.length === 0) return false;
+    this.forgetFrom(peer);
+    const refusals = new Map<OriginId, Refusal>();
+    for (const { origin, version, sequence } of ahead)
+      refusals.set(origin, { origin, version, sequence: sequence ?? 0 });
+    this.#parts.refusals.noteCopy(peer, [...refusals.values()]);
+    this.#parts.failed(peer, TOO_FAR_AHEAD);
+    return true;
   }
 
   /** Only rows of the peer that is copied from now. */

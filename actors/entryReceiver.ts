@@ -7,12 +7,13 @@ import type { SentEntry } from '../protocol/dataFrames.js';
 import { readEntryHeader } from '../protocol/entry.js';
 import type { OriginPosition } from '../protocol/frames.js';
 import type { OriginId, Version } from '../protocol/ids.js';
+import type { Refusal } from '../protocol/refusals.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { Commit } from '../storage/commit.js';
 import type { Store } from '../storage/store.js';
 import type { GroupCommit } from './groupCommit.js';
-import type { ActorContext } from './kernel/types.js';
-import type { RouterMessage } from './messages.js';
+import type { ActorContext, ActorRef } from './kernel/types.js';
+import type { ResyncMessage, RouterMessage } from './messages.js';
 import type { NodeResources } from './resources.js';
 
 export interface EntryReceiverParts {
@@ -20,6 +21,8 @@ export interface EntryReceiverParts {
   readonly group: GroupCommit;
   readonly resources: NodeResources;
   readonly context: ActorContext<RouterMessage>;
+  /** That entry, and what follows it, waits until its time has come. */
+  readonly refused: (from: ActorRef<ResyncMessage>, refusal: Refusal) => void;
   readonly positionsOf: (origins: Iterable<OriginId>) => OriginPosition[];
 }
 
@@ -37,7 +40,7 @@ export class EntryReceiver {
     const touched = new Set<OriginId>();
     for (const entry of message.entries) {
       if (problems.has(entry.origin)) continue;
-      const problem = this.#applyEntry(commit, entry);
+      const problem = this.#applyEntry(commit, entry, message.from);
       if (problem) problems.set(entry.origin, problem);
       touched.add(entry.origin);
     }
@@ -69,9 +72,15 @@ export class EntryReceiver {
     return written.some(({ version }) => isTooFarAhead({ version, nowMs, maxClockSkewMs }));
   }
 
-  #applyEntry(commit: Commit, { origin, bytes }: SentEntry): ApplyProblem | null {
+  #applyEntry(
+    commit: Commit,
+    { origin, bytes }: SentEntry,
+    from: ActorRef<ResyncMessage>,
+  ): ApplyProblem | null {
     const { context, resources } = this.#parts;
-    if (this.areTooFarAhead([readEntryHeader(bytes)])) {
+    const { sequence, version } = readEntryHeader(bytes);
+    if (this.areTooFarAhead([{ version }])) {
+      this.#parts.refused(from, { origin, sequence, version });
       context.count('entriesAheadOfClock');
       resources.log.warn({ origin }, 'an entry is further ahead than replication.maxClockSkew');
       return 'ahead';

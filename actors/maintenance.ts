@@ -66,6 +66,11 @@ export class Maintenance {
     return { purged: this.#purge.purged, expired, trimmed: this.#trim.trimmed };
   }
 
+  /** Somebody copies from here. */
+  get isRead(): boolean {
+    return this.#readers.size > 0;
+  }
+
   /** The log after this snapshot is kept while it is read, for at most as long again as logs are kept anyway. */
   hold(source: CopySource): CopySource {
     this.#readers.set(source, this.#parts.now());

@@ -15,6 +15,7 @@ import type { EntryNotes } from '../protocol/entry.js';
 import type { MemberFact, MemberRoute, Standing } from '../protocol/membership.js';
 import type { DatabaseName, NodeName, OriginId, Version } from '../protocol/ids.js';
 import type { Key, RecordObject, User } from '../protocol/operations.js';
+import type { Refusal, ToldRefusal } from '../protocol/refusals.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { CopyPace } from '../protocol/copyPace.js';
 import type { StreamStanding } from '../protocol/standing.js';
@@ -118,6 +119,8 @@ export type RouterMessage =
   | { readonly type: 'timer.maintain' }
   /** Old deletes and log entries are taken away, and orphans written again, a little further. */
   | { readonly type: 'maintenance.step' }
+  /** A peer does not take what comes of an origin from there on, because of its stamp. */
+  | { readonly type: 'entries.refused'; readonly peer: NodeName; readonly refusal: Refusal }
   /** A peer wants more of this node's present log: what it has of it may not be what is here. */
   | { readonly type: 'own.wanted'; readonly peer: NodeName; readonly want: Want }
   | {
@@ -192,8 +195,12 @@ export interface DatabaseStatus {
   readonly clock: Version;
   /** No copy is needed or unfinished, and what a copy promised has been reached. */
   readonly ready: boolean;
-  /** Peers knew another past of this node than its directory did: what was done about it in this life; null: nothing. */
+  /** A new incarnation began, since the directory was restored or the clock had been ahead: what was done; null: nothing. */
   readonly ownPast: string | null;
+  /** What is not taken because its stamp is too far ahead of this node's clock. */
+  readonly refuses: readonly Refusal[];
+  /** What linked peers do not take for that reason. */
+  readonly refusedBy: readonly ToldRefusal[];
   readonly copy: CopyProgress | null;
   /** Of the copy in progress, or of the last one; null before the first. */
   readonly copyPace: CopyPace | null;
@@ -264,6 +271,8 @@ export type ResyncMessage =
       readonly problems: readonly { readonly origin: OriginId; readonly problem: ApplyProblem }[];
     }
   | { readonly type: 'rows.committed'; readonly bytes: number }
+  /** The peer is to know that this is not taken. */
+  | { readonly type: 'refusal.tell'; readonly refusal: Refusal }
   | { readonly type: 'rtt.measured'; readonly rttMs: number }
   | { readonly type: 'resync.status'; readonly replyTo: Reply<ResyncStatus> };
 

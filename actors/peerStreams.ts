@@ -218,6 +218,7 @@ export class PeerStreams {
       case 'Want':
       case 'Ack':
       case 'CopyRequest':
+      case 'Refused':
         this.#feeds.get(frame.stream)?.send({ type: 'frame.received', frame });
         return true;
       case 'Subscribed':

@@ -16,8 +16,9 @@ import {
 import { readEntryHeader } from '../protocol/entry.js';
 import { SkeinError } from '../protocol/errors.js';
 import { FRAME_KIND, type ControlFrame } from '../protocol/frames.js';
-import type { DatabaseName, NodeName, Version } from '../protocol/ids.js';
+import type { DatabaseName, NodeName, Sequence, Version } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
+import { AHEAD, type Refusal } from '../protocol/refusals.js';
 import {
   startResync,
   stepResync,
@@ -79,6 +80,8 @@ class Resync implements Actor<ResyncMessage> {
         return this.#step({ ...message, type: 'committed' });
       case 'rows.committed':
         return this.#step({ type: 'committed', positions: [], bytes: message.bytes, problems: [] });
+      case 'refusal.tell':
+        return this.#tellRefusal(message.refusal);
       case 'rtt.measured':
         this.#tell({ type: 'peer.measured', peer: this.#parts.peer, rttMs: message.rttMs });
         return;
@@ -263,6 +266,12 @@ class Resync implements Actor<ResyncMessage> {
     const chosen =
       places.length === entries.length ? entries : places.flatMap((place) => entries[place] ?? []);
     this.#tell({ type: 'entries.apply', from: this.#context.self, entries: chosen, bytes });
+  }
+
+  #tellRefusal({ origin, sequence, version }: Refusal): void {
+    const { link, stream } = this.#parts;
+    const at = { origin, sequence: sequence as Sequence, version };
+    link.sendControl({ kind: 'Refused', stream, ...at, reason: AHEAD });
   }
 
   /** The router refuses only when its mailbox is full, which credit prevents: then this stream starts anew. */

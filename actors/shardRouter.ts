@@ -92,6 +92,10 @@ class ShardRouter implements Actor<RouterMessage> {
       store,
       context,
       resources,
+      refused: (from, refusal) => {
+        catchingUp.ahead(from, refusal);
+        this.#retryLater();
+      },
       group: this.#group,
       positionsOf: (origins) => this.#readers.positionsOf(origins),
     });
@@ -101,6 +105,7 @@ class ShardRouter implements Actor<RouterMessage> {
       now,
       group: this.#group,
       areTooFarAhead: (written) => this.#entries.areTooFarAhead(written),
+      refusals: catchingUp.refusals,
       continueLater: () => void context.self.send({ type: 'copy.step' }),
       failed: (peer, reason) => this.#copyFailed({ type: 'copy.failed', peer, reason }),
       completed: (peer) => this.#copyCompleted(peer),
@@ -153,6 +158,7 @@ class ShardRouter implements Actor<RouterMessage> {
       resources.config.node.name,
       noteDue,
       resources.environment.now,
+      resources.config.replication.maxClockSkewMs,
     );
     return new ShardRouter({ context, resources, store, catchingUp });
   }
@@ -194,6 +200,9 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#beginAgain(this.#history.told(message.peer, message.positions));
       case 'own.wanted':
         return this.#beginAgain(this.#history.wanted(message.peer, message.want));
+      case 'entries.refused':
+        this.#history.refused(message.peer, message.refusal);
+        return this.#returnToPresent();
       case 'peer.tooOld':
         return this.#catchingUp.tooOld(message.peer, message.origin);
       case 'peer.lost':
@@ -211,10 +220,9 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#group.pump();
       case 'timer.retry':
         this.#isRetrying = false;
-        return this.#catchingUp.retry();
+        return this.#retry();
       case 'timer.maintain':
-        this.#maintenance.beginRound();
-        return this.#maintain();
+        return this.#beginRound();
       case 'maintenance.step':
         return this.#maintain();
       default:
@@ -332,11 +340,28 @@ class ShardRouter implements Actor<RouterMessage> {
 
   async #beginIncarnation(fork: Fork): Promise<void> {
     const written = await this.#history.beginAgain(fork, this.#nowMs());
+    this.#context.count('rollbacks');
+    return this.#incarnationBegun(fork.origin, written);
+  }
+
+  /** No linked peer takes what was written here while the clock was ahead, and it is right again. Never during a copy. */
+  async #returnToPresent(): Promise<void> {
+    if (!this.#catchingUp.isReady || this.#maintenance.isRead) return;
+    const nowMs = this.#nowMs();
+    const latestMs = nowMs + this.#resources.config.replication.maxClockSkewMs;
+    const { origin } = this.#store;
+    const times = { nowMs, latestMs };
+    const written = await this.#history.returnToPresent(this.#catchingUp.told(), times);
+    if (!written) return;
+    this.#context.count('clockReturns');
+    return this.#incarnationBegun(origin, written);
+  }
+
+  async #incarnationBegun(before: OriginId, written: readonly Commit[]): Promise<void> {
     for (const commit of written) this.#settled(commit);
     if (written.some((commit) => commit.definitionsChanged)) await this.#definitionsChanged();
     const { database } = this.#store.options;
-    this.#context.count('rollbacks');
-    this.#resources.log.error({ database, origin: fork.origin }, this.#history.account ?? '');
+    this.#resources.log.error({ database, origin: before }, this.#history.account ?? '');
     this.#group.whenDurable({
       done: () => {
         this.#readers.originChanged();
@@ -353,6 +378,13 @@ class ShardRouter implements Actor<RouterMessage> {
       { database: this.#store.options.database, origin },
       'nobody has what a copy brought of this origin: it is written again',
     );
+  }
+
+  async #beginRound(): Promise<void> {
+    if (this.#catchingUp.refusals.isWaiting) this.#retryLater();
+    await this.#returnToPresent();
+    this.#maintenance.beginRound();
+    return this.#maintain();
   }
 
   async #maintain(): Promise<void> {
@@ -378,6 +410,10 @@ class ShardRouter implements Actor<RouterMessage> {
     if (more) this.#context.self.send({ type: 'index.fill' });
   }
 
+  #retry(): void {
+    if (this.#catchingUp.retry()) this.#retryLater();
+  }
+
   #retryLater(): void {
     if (this.#isRetrying) return;
     this.#isRetrying = true;
@@ -392,6 +428,8 @@ class ShardRouter implements Actor<RouterMessage> {
       clock: this.#store.clock,
       ready: this.#catchingUp.isReady,
       ownPast: this.#history.account,
+      refuses: this.#catchingUp.refusals.all(),
+      refusedBy: this.#history.refusals(this.#catchingUp.told().keys()),
       copy: this.#catchingUp.progress,
       peers: this.#catchingUp.standings(),
       parted: this.#catchingUp.memory.parted(),

@@ -22,6 +22,7 @@ import {
   type OriginId,
   type Version,
 } from '../protocol/ids.js';
+import { AHEAD } from '../protocol/refusals.js';
 import type { LogRead } from '../storage/log.js';
 import type { CopySource } from '../storage/snapshot.js';
 import { FeedProgress } from './feedProgress.js';
@@ -55,6 +56,8 @@ export const feedSpec = (parts: FeedParts): ActorSpec<FeedMessage> => ({
 });
 
 const NOTICE_MS = 100;
+
+type RefusedFrame = Extract<ControlFrame, { kind: 'Refused' }>;
 
 const openFeed = (
   feed: ActorRef<FeedMessage>,
@@ -157,6 +160,8 @@ class TableSubscription implements Actor<FeedMessage> {
         this.#noteConfirmed(frame.positions);
         this.#progress.acknowledged(frame.positions);
         return this.#step({ type: 'credited', bytes: frame.creditBytes });
+      case 'Refused':
+        return this.#tellRefused(frame);
       case 'CopyRequest':
         this.#progress.copyMoved();
         return this.#step({ type: 'copyRequested', after: frame.after });
@@ -170,6 +175,13 @@ class TableSubscription implements Actor<FeedMessage> {
     const { router, subscriber: peer } = this.#parts;
     const want = wants.find(({ origin }) => origin === this.#opening.origin);
     if (want) router.send({ type: 'own.wanted', peer, want }, 'control');
+  }
+
+  #tellRefused({ origin, sequence: at, version, reason }: RefusedFrame): void {
+    const { router, subscriber: peer } = this.#parts;
+    if (reason !== AHEAD) return;
+    const refusal = { origin, sequence: at, version };
+    router.send({ type: 'entries.refused', peer, refusal }, 'control');
   }
 
   #endStream(reason: string): void {

@@ -84,6 +84,7 @@ export const controlSchemas = {
   }),
   CopyEnd: object({ stream, rows: whole }),
   CopyRefused: object({ stream, reason }),
+  Refused: object({ stream, origin: text, sequence: whole, version: whole, reason }),
   Operation: object({ id: whole, operation: { type: 'object' } }, { authorization: longText }),
   OperationResult: object(
     { id: whole },

@@ -34,6 +34,7 @@ export const FRAME_KIND = {
   CopyRefused: 17,
   Operation: 18,
   OperationResult: 19,
+  Refused: 20,
   Entries: 32,
   FramePart: 33,
   CopyRows: 34,
@@ -142,6 +143,17 @@ export type ControlFrame =
     }
   | { readonly kind: 'CopyEnd'; readonly stream: number; readonly rows: number }
   | { readonly kind: 'CopyRefused'; readonly stream: number; readonly reason: string }
+  /** From the subscriber: it does not take what comes of that origin from that entry on. */
+  | {
+      readonly kind: 'Refused';
+      readonly stream: number;
+      readonly origin: OriginId;
+      /** 0: in a copy, where only the stamp is known. */
+      readonly sequence: Sequence;
+      readonly version: Version;
+      /** `ahead`: the stamp is too far ahead of its clock, and the entry is asked for again when its time has come. */
+      readonly reason: string;
+    }
   /** One operation on a connection of its own; answered once, then the connection ends. */
   | {
       readonly kind: 'Operation';

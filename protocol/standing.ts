@@ -120,6 +120,8 @@ export interface Surroundings {
   readonly copyMovedMs: number | null;
   /** A part of a transaction too large for one frame came or went then; null: none is under way. */
   readonly partMovedMs: number | null;
+  /** Origins of which nothing more is taken for the time, and why in words. */
+  readonly waits?: ReadonlyMap<OriginId, string>;
 }
 
 export interface StandingReading {
@@ -336,11 +338,27 @@ const stateOf = (
   if (stuck)
     return {
       state: 'STALLED',
-      reason: `nothing of ${stuck.origin} has moved for ${seconds(stuck.forMs)}`,
+      reason:
+        around.waits?.get(stuck.origin) ??
+        `nothing of ${stuck.origin} has moved for ${seconds(stuck.forMs)}`,
     };
   const isUnderWay = ageOf(standing, nowMs) < UNDER_WAY_MS && !hasOlder(missing);
   if (isUnderWay) return { state: 'HEALTHY' };
-  return { state: grew(standing, nowMs) ? 'FALLING_BEHIND' : 'CATCHING_UP' };
+  const state = grew(standing, nowMs) ? 'FALLING_BEHIND' : 'CATCHING_UP';
+  const reason = waitReason(missing, around.waits);
+  return reason === undefined ? { state } : { state, reason };
+};
+
+/** Known before it has lasted. */
+const waitReason = (
+  missing: StreamStanding['missing'],
+  waits: Surroundings['waits'],
+): string | undefined => {
+  for (const origin of missing.keys()) {
+    const reason = waits?.get(origin);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
 };
 
 /** One is enough, whatever flows beside it. A large transaction moves in parts. */

@@ -9,6 +9,7 @@ import { dirname } from 'node:path';
 /** Package -> what the tests use it for. */
 const PACKAGES = {
   strace: 'which bytes a process has flushed when its power fails',
+  libfaketime: 'processes whose wall clock is ahead, behind, or jumps',
   'iso-codes': 'real tables of records, from /usr/share/iso-codes/json',
   openssl: 'certificates, revocation lists and OCSP answers that are not of our making',
 };

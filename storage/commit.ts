@@ -218,12 +218,16 @@ export class Commit {
     }
   }
 
-  /** Writes rows again, as operations of this node with a stamp of now. */
-  writeAgain(tables: readonly TableChanges[], request: { nowMs: number; operation: string }): void {
+  /** Writes rows again, as operations of this node with a stamp of now. `stays`: no other node is to have them. */
+  writeAgain(
+    tables: readonly TableChanges[],
+    request: { nowMs: number; operation: string; stays?: boolean },
+  ): void {
     const store = this.#store;
     store.clock = tick(store.clock, request.nowMs);
     const notes = { operation: request.operation };
-    const entry = this.#encode({ origin: store.origin, version: store.clock, tables, notes });
+    const origin = request.stays ? store.localOrigin : store.origin;
+    const entry = this.#encode({ origin, version: store.clock, tables, notes });
     if (!entry) return;
     this.#take(entry);
     for (const { changes } of tables) this.writtenAgain += changes.length;

@@ -13,14 +13,21 @@ import { tableGeneration } from '../protocol/ids.js';
 /** An entry is closed when its changes have about so many bytes. */
 const ENTRY_BYTES = 256 * KIB;
 
+interface RewritingRequest {
+  readonly nowMs: number;
+  readonly operation: string;
+  /** The table is this node's alone. */
+  readonly stays?: boolean;
+}
+
 export class Rewriting {
   readonly #commit: Commit;
   readonly #target: Target;
-  readonly #request: { readonly nowMs: number; readonly operation: string };
+  readonly #request: RewritingRequest;
   #changes: KeyedChange[] = [];
   #bytes = 0;
 
-  constructor(commit: Commit, target: Target, request: { nowMs: number; operation: string }) {
+  constructor(commit: Commit, target: Target, request: RewritingRequest) {
     this.#commit = commit;
     this.#target = target;
     this.#request = request;

@@ -3,7 +3,9 @@
  * documented and this product's additions beside them. Called by status.ts; only says what it was told.
  */
 import { readCopyPace } from '../../protocol/copyPace.js';
+import { nodeOf, type OriginId } from '../../protocol/ids.js';
 import type { RecordObject } from '../../protocol/operations.js';
+import { aheadMs, refusedBecause, takenFromMs, wrongClock } from '../../protocol/refusals.js';
 import {
   entriesBehindAll,
   readStanding,
@@ -20,7 +22,8 @@ export interface MemberShape {
   readonly isLeader: boolean;
 }
 
-export const databaseShape = (status: DatabaseStatus): RecordObject => ({
+/** `maxClockSkewMs`: how far ahead of the clock a stamp may lie. */
+export const databaseShape = (status: DatabaseStatus, maxClockSkewMs: number): RecordObject => ({
   database: status.database,
   ready: status.ready,
   ...(status.ownPast !== null && { ownPast: status.ownPast }),
@@ -29,7 +32,36 @@ export const databaseShape = (status: DatabaseStatus): RecordObject => ({
   entriesBehind: entriesBehindAll(
     [...status.peers, ...status.parted].map(({ receiving }) => receiving),
   ),
+  ...refusalsShape(status, maxClockSkewMs),
   ...copyShape(status),
+});
+
+/** What is not taken because of a clock, on either side; absent where there is nothing of it. */
+const refusalsShape = (
+  { refuses, refusedBy, nowMs, origin: own }: DatabaseStatus,
+  maxClockSkewMs: number,
+): RecordObject => ({
+  ...(refuses.length > 0 && {
+    refuses: {
+      reason: wrongClock(refuses, nowMs),
+      entries: refuses.map((refusal) => ({
+        node: nodeOf(refusal.origin),
+        origin: refusal.origin,
+        sequence: refusal.sequence,
+        aheadMs: aheadMs(refusal, nowMs),
+        resumes: utc(takenFromMs(refusal, maxClockSkewMs)),
+      })),
+    },
+  }),
+  ...(refusedBy.length > 0 && {
+    refusedBy: refusedBy.map((refusal) => ({
+      node: refusal.peer,
+      origin: refusal.origin,
+      sequence: refusal.sequence,
+      aheadMs: aheadMs(refusal, nowMs),
+      reason: refusedBecause(refusal, nodeOf(own)),
+    })),
+  }),
 });
 
 const copyShape = ({ copy, copyPace, nowMs }: DatabaseStatus): RecordObject => {
@@ -162,6 +194,7 @@ const readReceiving = ({ peer, stream, database, silentMsMax }: Place): Reading 
     silentMsMax,
     copyMovedMs: receiving?.copyMovedMs ?? null,
     partMovedMs: receiving?.partMovedMs ?? null,
+    waits: refusedHere(database),
   });
 };
 
@@ -194,7 +227,26 @@ const readSending = ({ peer, stream, database, silentMsMax }: Place): Reading =>
     // It may be copying from another, which does not show here.
     copyMovedMs: sending.copyMovedMs ?? (isCopying ? sending.nowMs : null),
     partMovedMs: null,
+    waits: refusedThere(peer, database),
   });
+};
+
+const refusedHere = (database: DatabaseStatus | undefined): Map<OriginId, string> => {
+  const { refuses = [], nowMs = 0 } = database ?? {};
+  const reason = wrongClock(refuses, nowMs) ?? '';
+  return new Map(refuses.map(({ origin }) => [origin, reason]));
+};
+
+const refusedThere = (
+  { name }: PeerStatus,
+  database: DatabaseStatus | undefined,
+): Map<OriginId, string> => {
+  const { refusedBy = [], origin: own } = database ?? {};
+  return new Map(
+    refusedBy
+      .filter(({ peer }) => peer === name)
+      .map((refusal) => [refusal.origin, refusedBecause(refusal, nodeOf(own ?? refusal.origin))]),
+  );
 };
 
 const silence = ({ lastHeardMs }: PeerStatus, nowMs: number): number =>

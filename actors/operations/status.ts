@@ -22,7 +22,7 @@ export const clusterStatus = async (context: OperationContext): Promise<RecordOb
     ...(shard != null && { shard }),
     is_enabled: membership === null || membership.standing === 'unknown' || takesPart(membership),
     ...(membership !== null && membershipShape(membership)),
-    databases: databases.map(databaseShape),
+    databases: databases.map((status) => databaseShape(status, replication.maxClockSkewMs)),
     connections: [
       ...peers.map((peer) => {
         const member = members.find(({ name }) => name === peer.name);

@@ -48,12 +48,14 @@ const HAPPENS = [
   'batchesLostWithPower',
   'batchesThatPurged',
   'batchesThatTrimmed',
+  'clockReturns',
   'copiesCompleted',
   'copiesDisturbed',
   'copiesResumed',
   'entriesRelayed',
   'framesLost',
   'frames FramePart',
+  'frames Refused',
   'frames TooOld',
   'operations acknowledged',
   'operations notStored',
@@ -66,6 +68,7 @@ const HAPPENS = [
   'warned: began a new incarnation: writes of the last run may be missing here',
   'warned: nobody has what a copy brought of this origin: it is written again',
   'written again: late news',
+  'written again: the clock was ahead',
 ];
 
 for (const what of HAPPENS)

@@ -159,6 +159,8 @@ export class Cluster {
 export class ClusterNode {
   readonly configFile: string;
   readonly rootPath: string;
+  /** Variables of its next lives, beside the usual ones. */
+  environment: NodeJS.ProcessEnv = {};
   #name: string;
   #ports: Ports;
   #client: OperationsClient;
@@ -290,7 +292,10 @@ export class ClusterNode {
     const child = spawn(
       process.execPath,
       [...this.nodeArguments, CLI_FILE, 'start', '--config', this.configFile, '--stop-with-parent'],
-      { env: environmentOf(process.env), stdio: ['ignore', log, log, 'ipc'] },
+      {
+        env: { ...environmentOf(process.env), ...this.environment },
+        stdio: ['ignore', log, log, 'ipc'],
+      },
     );
     closeSync(log);
     this.#child = child;

@@ -121,6 +121,7 @@ class SimulatedCluster {
       this.#count('crashesOfActors', node.crashes);
       this.#count('diskErrors', node.disk.faultsMet);
       this.#count('copiesCompleted', watch.copies);
+      this.#count('clockReturns', watch.clockReturns);
       this.#count('batchesThatPurged', watch.purges);
       this.#count('batchesThatTrimmed', watch.trims);
       this.#count('expiredRecordsRemoved', watch.removals);
@@ -307,7 +308,8 @@ class SimulatedCluster {
     for (const { id, state } of this.#clients.operations) {
       const entry = this.#history.entryOf(id);
       const isThere = entry !== undefined && first.watch.covers(entry.origin, entry.sequence);
-      if (state === 'acknowledged' && entry && !isThere && !this.#faults.lost.has(id))
+      const isAnew = this.#members.some(({ watch }) => watch.writtenAnew.has(id));
+      if (state === 'acknowledged' && entry && !isThere && !isAnew && !this.#faults.lost.has(id))
         throw new Error(`${id} was acknowledged and is gone`);
       if ((state === 'refused' || state === 'notStored') && entry)
         throw new Error(`${id} was answered as ${state} and is in a log`);

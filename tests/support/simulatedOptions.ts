@@ -88,11 +88,18 @@ export const optionsOf = (seed: number): SimulationOptions => {
     clockStepMs: random.pick([1, 1, 20, 500, 5_000]),
     skewMsMax: random.pick([0, 0, 5, 300, 4_000]),
     maxClockSkewMs: random.pick([1_500, 60_000]),
+    ...clocksOf(new SeededRandom(seed ^ 0xc10c)),
     ...retentionOf(new SeededRandom(seed ^ 0xf0e6e7)),
     ...expiryOf(new SeededRandom(seed ^ 0xe4d)),
     limits: limitsOf(random, mode),
   };
 };
+
+/** Now and then clocks differ by far more than is accepted. */
+const clocksOf = (
+  random: SeededRandom,
+): Partial<Pick<SimulationOptions, 'skewMsMax' | 'maxClockSkewMs'>> =>
+  random.chance(0.15) ? { skewMsMax: random.pick([8_000, 25_000]), maxClockSkewMs: 1_500 } : {};
 
 const FOR_EVER_MS = 864_000_000;
 

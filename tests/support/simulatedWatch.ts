@@ -37,6 +37,7 @@ import {
 } from './simulatedLevel.js';
 
 const COPY_NOTE = metaKey('copy');
+const NODE_NOTE = metaKey('node');
 
 const hasEnd = (row: Row): boolean => {
   const body = recordOf(row);
@@ -56,6 +57,11 @@ export class NodeWatch {
   /** Rows may be ahead of the vector until it has reached this: what copies began from. */
   readonly mustReach = new Map<OriginId, number>();
   copies = 0;
+  /** How often a clock came back, and the operations whose entries were taken away and written again then. */
+  clockReturns = 0;
+  readonly writtenAnew = new Set<string>();
+  /** Positions that were told before they were taken back. */
+  readonly #tookBack = new Map<OriginId, number>();
   /** Batches that raised a mark, and that took entries out of a log. */
   purges = 0;
   trims = 0;
@@ -112,9 +118,7 @@ export class NodeWatch {
     const { keys, values } = this.disk.content;
     this.#learnAll(keys.map((key, place) => ({ key, value: values[place] })));
     this.#wasExact = !this.isCopying;
-    this.#newest = 0;
-    for (const { origin, sequence, version } of this.#history.entries())
-      if (this.covers(origin, sequence)) this.#newest = Math.max(this.#newest, version);
+    this.#newest = this.#newestHeld();
     // In the middle of a copy, rows are ahead of the vector.
     if (this.isExact) this.checkAll();
   }
@@ -125,10 +129,10 @@ export class NodeWatch {
     for (const number of this.#tables.keys()) this.#checkIndexes(number);
   }
 
-  /** Throws when a position is told that is not on the disk. */
+  /** Throws when a position is told that is not on the disk, and was not when its frame was made. */
   checkTold(what: string, positions: readonly { origin: OriginId; sequence: number }[]): void {
     for (const { origin, sequence } of positions)
-      if (!this.covers(origin, sequence))
+      if (!this.covers(origin, sequence) && sequence > (this.#tookBack.get(origin) ?? 0))
         this.#fail(`${what} tells of ${origin} ${sequence}, which is not on the disk`);
   }
 
@@ -168,6 +172,8 @@ export class NodeWatch {
     if (writes.some(({ key, value }) => key[0] === PREFIX.log && !value)) this.trims++;
     const positionsBefore = new Map(this.vector);
     this.#learnAll(writes);
+    const isReturn =
+      writes.some(({ key }) => key.equals(NODE_NOTE)) && this.#takeBack(positionsBefore);
     const entries = writes.flatMap(({ key, value }) =>
       key[0] === PREFIX.log && value ? [this.#onEntry(this.#originOf(numberOf(key)), value)] : [],
     );
@@ -181,7 +187,8 @@ export class NodeWatch {
       if (key[0] !== PREFIX.row) continue;
       tables.add(numberOf(key));
       touched.add(this.#rowNameOf(key));
-      this.#checkMonotonic(key, valueAt(before, key), value);
+      if (isReturn) this.#checkUnchanged(key, valueAt(before, key));
+      else this.#checkMonotonic(key, valueAt(before, key), value);
     }
     this.#checkRows(touched, entries);
     for (const number of tables) this.#checkIndexes(number);
@@ -249,6 +256,40 @@ export class NodeWatch {
     if (!after && this.#forgets && before.kind === 'deleted') return;
     if (!after || compareStamps(newestStamp(after), newestStamp(before)) < 0)
       this.#fail(`${this.#rowNameOf(key)} went back`);
+  }
+
+  /** True: positions went back, as they do when a clock has. Then this is as if their entries had never been here. */
+  #takeBack(positions: Map<OriginId, number>): boolean {
+    const fallen = [...positions].filter(([origin, sequence]) => !this.covers(origin, sequence));
+    for (const [origin, before] of fallen) {
+      const now = this.vector.get(origin) ?? 0;
+      for (let at = now + 1; at <= before; at++)
+        this.writtenAnew.add(this.#history.entry(origin, at)?.operation ?? '');
+      positions.set(origin, now);
+      this.#tookBack.set(origin, before);
+      this.mustReach.delete(origin);
+    }
+    if (fallen.length === 0) return false;
+    this.clockReturns++;
+    this.#newest = this.#newestHeld();
+    return true;
+  }
+
+  #newestHeld(): number {
+    let newest = 0;
+    for (const { origin, sequence, version } of this.#history.entries())
+      if (this.covers(origin, sequence)) newest = Math.max(newest, version);
+    return newest;
+  }
+
+  /** Under other stamps every row shows what it showed. */
+  #checkUnchanged(key: Buffer, old: Buffer | undefined): void {
+    const before = this.#decode(old);
+    const body = before && recordOf(before);
+    const row = this.#rowNameOf(key);
+    const shown = textOf(this.recordAt(row));
+    const expected = textOf(body && valuesOf(body));
+    if (shown !== expected) this.#fail(`${row} was ${expected}, and is ${shown} by another clock`);
   }
 
   #checkRow(row: string): void {

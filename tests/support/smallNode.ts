@@ -275,13 +275,13 @@ export class SmallNode {
     disk.owed = [];
     for (const { number, reach } of owed) {
       const left = new Map(reach);
-      for (const [id, promise] of reach) {
+      for (const [id, promise] of [...reach].sort(byName)) {
         if (leads(id)) continue;
         left.delete(id);
         const reached = disk.vector.get(id)?.version ?? 0;
         const isOrphan: Covers = (stamp) =>
           stamp.origin === id && stamp.version > reached && stamp.version <= promise.version;
-        for (const key of disk.rows.keys())
+        for (const key of [...disk.rows.keys()].sort())
           if (this.#writeAgain(key, isOrphan, 'orphan', now)) any = true;
         if (this.#writeDropped(number, now)) any = true;
       }
@@ -294,7 +294,7 @@ export class SmallNode {
     if (!this.#is('what was dropped on the word of a lost source is written again')) return false;
     const keys = this.disk.dropped.get(number) ?? new Set();
     this.disk.dropped.delete(number);
-    for (const key of keys) this.commit(new Map([[key, written(this.disk.rows.get(key))]]), now);
+    for (const key of [...keys].sort()) this.commit(new Map([[key, written(this.disk.rows.get(key))]]), now);
     return keys.size > 0;
   }
 
@@ -349,6 +349,9 @@ export class SmallNode {
     return !this.#off.has(rule);
   }
 }
+
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
+  a < b ? -1 : 1;
 
 const positionOf = (entry: SmallEntry): CopiedPosition => ({
   origin: entry.origin,

