@@ -128,6 +128,7 @@ export class Commit {
       newKey: request.newKey,
       table: (name) => store.catalog.get(name),
       row: (table, key) => this.rows.row(table, key),
+      isDamaged: (table, key) => this.rows.isDamaged(table, key),
     });
     store.clock = version;
     const sequence = this.#log({ version, tables, ...request });
@@ -255,6 +256,11 @@ export class Commit {
     this.#noted = true;
   }
 
+  /** Nothing is missing in that table any more: it was copied whole. */
+  healTable(table: number): void {
+    for (const key of this.#store.damage.healTable(table)) this.putNote(key, undefined);
+  }
+
   /** Adds index entries of rows that were stored before their index was wanted; see indexes.ts. */
   fillIndex(table: Table, rows: Iterable<{ key: Uint8Array; row: Row }>): void {
     for (const { key, row } of rows) this.rows.fillIndex(table, key, row);
@@ -269,7 +275,8 @@ export class Commit {
   /** Writes everything in one batch. After a rejection the store must be closed and opened again. */
   async write(): Promise<void> {
     const store = this.#store;
-    if (this.isEmpty && !this.#noted && this.#marked.size === 0) {
+    const { damage } = store;
+    if (this.isEmpty && !this.#noted && this.#marked.size === 0 && !damage.isUnwritten) {
       await this.#batch.close();
       return;
     }
@@ -281,11 +288,13 @@ export class Commit {
       if (mark) putMark({ batch: this.#batch, origins: store.origins, origin, version: mark });
     }
     store.origins.flush(this.#batch);
+    damage.flush(this.#batch);
     this.#batch.put(CLOCK_KEY, encode(store.clock));
     store.inFlight = this.rows.rows;
     await this.#batch.write({ sync: !store.options.writeAsync } as object);
     for (const [origin, position] of moved) store.durable.set(origin, position);
     for (const entry of this.#entries) store.tail.add(entry);
+    for (const storeKey of this.rows.healed) damage.forgetRow(storeKey);
   }
 
   /** Gives the batch up. The store's accepted state is void: close and open it again. */

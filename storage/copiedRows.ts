@@ -204,9 +204,10 @@ export class CopiedRows {
     rewriting: Rewriting,
   ): void {
     const isWhole = isHeldWhole(table);
+    const isMineWhole = isWhole && !this.#store.damage.isPartial(table.number);
     const kept =
       mine && isWhole && isTheirsWhole ? withoutSuperseded(mine, this.#isTheirs, theirs) : mine;
-    const taken = theirs && isWhole ? withoutSuperseded(theirs, this.#isMine, mine) : theirs;
+    const taken = theirs && isMineWhole ? withoutSuperseded(theirs, this.#isMine, mine) : theirs;
     if (mine && kept !== mine) {
       const place = { copy: options.copy, table: table.number, primaryKey: key };
       commit.putNote(droppedKey(place), EMPTY);

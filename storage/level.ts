@@ -56,6 +56,13 @@ const openExplained = async (level: Level, directory: string): Promise<void> => 
   }
 };
 
+/** Whether LevelDB says that its files are damaged. */
+export const isCorruption = (thrown: unknown): boolean => {
+  for (let at = thrown; at instanceof Error; at = at.cause)
+    if ('code' in at && at.code === 'LEVEL_CORRUPTION') return true;
+  return false;
+};
+
 const causeCode = (error: unknown): unknown => {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof Error && 'code' in cause ? cause.code : undefined;

@@ -17,7 +17,8 @@ import {
   rowsOf,
   type KeyRange,
 } from './keys.js';
-import { decodeRow, isStoredDelete, wholeBody } from './rowFormat.js';
+import { SkeinError } from '../protocol/errors.js';
+import { isIntactRow, isStoredDelete, wholeBody } from './rowFormat.js';
 import type { SearchSource, ValueRange } from './search.js';
 import type { Store } from './store.js';
 
@@ -28,24 +29,40 @@ export interface TableSnapshot extends SearchSource {
   close(): Promise<void>;
 }
 
-/** One record without a snapshot of its own: the newest durable state. */
+/** One record without a snapshot of its own: the newest durable state. DAMAGED when its row cannot be read. */
 export const readRecord = (store: Store, table: Table, key: Key): RecordObject | undefined => {
-  const bytes = store.level.getSync(rowKey(table.number, encodeKey(key)));
-  return bytes === undefined ? undefined : visibleRecord({ store, table, bytes, key });
+  const storeKey = rowKey(table.number, encodeKey(key));
+  const bytes = readSync(store, storeKey);
+  if (bytes === undefined) return undefined;
+  const record = visibleRecord({ store, table, bytes, key, storeKey });
+  if (record === DAMAGED) throw damaged(table, key);
+  return record;
 };
 
-export const openTable = (store: Store, table: Table): TableSnapshot => {
+/** Rows that cannot be read are left out, unless `refuseDamaged`: then a read that meets one fails with DAMAGED. */
+export const openTable = (
+  store: Store,
+  table: Table,
+  { refuseDamaged = false }: { refuseDamaged?: boolean } = {},
+): TableSnapshot => {
   const snapshot = store.level.snapshot();
   const options = { snapshot };
+  const sound = (record: Visible, key: Key): RecordObject | undefined => {
+    if (record !== DAMAGED) return record;
+    if (refuseDamaged) throw damaged(table, key);
+    return undefined;
+  };
   const recordAt = (key: Key): RecordObject | undefined => {
-    const bytes = store.level.getSync(rowKey(table.number, encodeKey(key)), options);
-    return bytes === undefined ? undefined : visibleRecord({ store, table, bytes, key });
+    const storeKey = rowKey(table.number, encodeKey(key));
+    const bytes = readSync(store, storeKey, options);
+    if (bytes === undefined) return undefined;
+    return sound(visibleRecord({ store, table, bytes, key, storeKey }), key);
   };
   return {
     definition: table.definition,
     isIndexed: (attribute) => table.attributes.get(attribute)?.index === 'ready',
     get: (keys) => keys.map(recordAt),
-    scan: (scan) => scanRows({ store, table, options, reverse: scan.reverse === true }),
+    scan: (scan) => scanRows({ store, table, options, sound, reverse: scan.reverse === true }),
     scanIndex: (attribute, range) => scanIndex({ store, table, options, attribute, range }),
     count: (countMax) => countRows({ store, table, options, countMax }),
     close: () => snapshot.close(),
@@ -58,20 +75,53 @@ interface Scan {
   readonly options: object;
 }
 
+const DAMAGED = Symbol('a row that cannot be read');
+
+type Visible = RecordObject | undefined | typeof DAMAGED;
+
+const damaged = (table: Table, key: Key): SkeinError => {
+  const { database, name } = table.definition;
+  return new SkeinError(
+    'DAMAGED',
+    `The row ${JSON.stringify(key)} of '${database}.${name}' cannot be read: its stored bytes are damaged`,
+  );
+};
+
+const readSync = (store: Store, storeKey: Buffer, options: object = {}): Buffer | undefined => {
+  try {
+    return store.level.getSync(storeKey, options);
+  } catch (error) {
+    throw store.readFailed(error);
+  }
+};
+
 /** The key is that of the row, whatever its record says. */
 const visibleRecord = (place: {
   store: Store;
   table: Table;
   bytes: Buffer;
   key: Key;
-}): RecordObject | undefined => {
-  const { store, table, bytes, key } = place;
+  storeKey: Buffer;
+}): Visible => {
+  const { store, table, bytes, key, storeKey } = place;
+  if (!isIntactRow(storeKey, bytes) || store.damage.isNoted(storeKey))
+    if (isDamagedRow(store, storeKey, bytes)) return DAMAGED;
   if (isStoredDelete(bytes)) return undefined;
-  const body = wholeBody(bytes) ?? recordOf(decodeRow(bytes, store.origins));
+  const body = wholeBody(bytes) ?? recordIn(store, storeKey, bytes);
   if (!body) return undefined;
   const record = decode(body) as RecordObject;
   record[table.definition.primaryKey] = key;
   return withoutDropped(table, record);
+};
+
+const isDamagedRow = (store: Store, storeKey: Buffer, bytes: Buffer): boolean => {
+  const row = store.readRow(storeKey, bytes);
+  return row === undefined || store.damage.isIncomplete(storeKey, row);
+};
+
+const recordIn = (store: Store, storeKey: Buffer, bytes: Buffer): Uint8Array | undefined => {
+  const row = store.readRow(storeKey, bytes);
+  return row && recordOf(row);
 };
 
 /** Attributes dropped on this node are hidden; the rows keep them, since drops stay local. */
@@ -81,17 +131,21 @@ const withoutDropped = (table: Table, record: RecordObject): RecordObject => {
   return record;
 };
 
-async function* scanRows(scan: Scan & { reverse: boolean }): AsyncGenerator<RecordObject[]> {
-  const { store, table, reverse } = scan;
+async function* scanRows(
+  scan: Scan & { reverse: boolean; sound: (record: Visible, key: Key) => RecordObject | undefined },
+): AsyncGenerator<RecordObject[]> {
+  const { store, table, reverse, sound } = scan;
   const iterator = store.level.iterator({ ...rowsOf(table.number), ...scan.options, reverse });
   try {
     for (;;) {
-      const found = await iterator.nextv(limits.readBatchRows);
+      const found = await nextOf(store, iterator);
       if (found.length === 0) return;
       const records: RecordObject[] = [];
-      for (const [rowAt, bytes] of found) {
-        const key = decodeKey(primaryKeyOf(rowAt));
-        const record = visibleRecord({ store, table, bytes, key });
+      for (const [storeKey, bytes] of found) {
+        // The key may be what is damaged: it is looked at only when the bytes were stored under it.
+        const isIntact = isIntactRow(storeKey, bytes);
+        const key = isIntact ? decodeKey(primaryKeyOf(storeKey)) : storeKey.toString('hex');
+        const record = sound(visibleRecord({ store, table, bytes, key, storeKey }), key);
         if (record) records.push(record);
       }
       yield records;
@@ -100,6 +154,17 @@ async function* scanRows(scan: Scan & { reverse: boolean }): AsyncGenerator<Reco
     await iterator.close();
   }
 }
+
+const nextOf = async <Found>(
+  store: Store,
+  iterator: { nextv: (size: number) => Promise<Found[]> },
+): Promise<Found[]> => {
+  try {
+    return await iterator.nextv(limits.readBatchRows);
+  } catch (error) {
+    throw store.readFailed(error);
+  }
+};
 
 async function* scanIndex(
   scan: Scan & { attribute: string; range: ValueRange },
@@ -113,7 +178,7 @@ async function* scanIndex(
   });
   try {
     for (;;) {
-      const found = await iterator.nextv(limits.readBatchRows);
+      const found = await nextOf(store, iterator);
       if (found.length === 0) return;
       yield found.map((key) => decodeKey(key.subarray(splitIndexKey(key, INDEX_PREFIX_BYTES))));
     }
@@ -151,10 +216,10 @@ const countRows = async (
   let seen = 0;
   try {
     for (;;) {
-      const found = await iterator.nextv(limits.readBatchRows);
+      const found = await nextOf(store, iterator);
       if (found.length === 0) return { count, exact: true };
       for (const [key, value] of found) {
-        if (!isStoredDelete(value)) count++;
+        if (!isStoredDelete(value) && isIntactRow(key, value)) count++;
         bytes += primaryKeyOf(key).length + value.length;
         seen++;
       }

@@ -231,12 +231,12 @@ const opening: Record<string, Scene> = {
 
   'a directory of a later format is refused, and left as it is': async (t, stage) => {
     const level = await stage.open();
-    await level.put(metaKey('node'), encode({ format: 2 }));
+    await level.put(metaKey('node'), encode({ format: 3 }));
     await t.throwsAsync(openStore(level), {
       code: 'STORAGE_FAILED',
-      message: 'The data directory has format 2; this version reads format 1',
+      message: 'The data directory has format 3; this version reads format 2',
     });
-    t.deepEqual(await level.get(metaKey('node')), encode({ format: 2 }));
+    t.deepEqual(await level.get(metaKey('node')), encode({ format: 3 }));
   },
 };
 

@@ -55,6 +55,7 @@ const evaluated = (
       const record = rows[String(decodeKey(key))];
       return record && stored(record);
     },
+    isDamaged: () => false,
   });
   const changes = tables.flatMap((one) => one.changes);
   return {
