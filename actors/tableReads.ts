@@ -23,9 +23,10 @@ export const getRecords = (
 
 export const searchRecords = async (
   store: Store,
-  request: { table: string; query: SearchQuery },
+  request: { table: string; query: SearchQuery; refuseDamaged?: boolean },
 ): Promise<RecordObject[]> => {
-  const snapshot = openTable(store, store.catalog.get(request.table));
+  const { refuseDamaged = false } = request;
+  const snapshot = openTable(store, store.catalog.get(request.table), { refuseDamaged });
   try {
     return await searchAll(snapshot, request.query);
   } finally {

@@ -213,8 +213,9 @@ export class Catalog {
   /** Entries of indexes may be missing. */
   rebuildIndexes(batch: Puts): void {
     for (const table of this.tables)
-      for (const attribute of [...table.attributes.values()])
-        if (attribute.index === 'ready') this.#store(table, { ...attribute, index: 'building' }, batch);
+      for (const attribute of table.attributes.values())
+        if (attribute.index === 'ready')
+          this.#store(table, { ...attribute, index: 'building' }, batch);
   }
 
   /** Numbers of tables whose rows and indexes can be erased; each is given once. */

@@ -56,6 +56,8 @@ export class CopiedRows {
   #waiting: CopiedRow[] = [];
   #isInherited = false;
   #hasEnd = false;
+  /** Findings of damage when this began, if a copy to its end makes up for all of them; null: it does not. */
+  readonly #heals: number | null;
 
   /** `after`: where an earlier snapshot of the same copy got to. */
   constructor(store: Store, snapshot: Snapshot, after: CopyPlaceOnWire | null) {
@@ -74,6 +76,9 @@ export class CopiedRows {
     const { tableAt, keyAt } = placeIn(snapshot.tables, after);
     this.#tableAt = tableAt;
     this.#keyAt = keyAt;
+    // From the first row, and from a node that has all that this one ever had.
+    const isEverything = after === null && coversAll(snapshot.positions, store.accepted);
+    this.#heals = isEverything ? store.damage.findings : null;
   }
 
   add(rows: readonly CopiedRow[]): void {
@@ -179,8 +184,21 @@ export class CopiedRows {
   }
 
   async #walkToTheEnd(commit: Commit, options: MergeOptions): Promise<MergeStep> {
-    if (this.#tableAt >= this.#tables.length) return idle('ended');
+    if (this.#tableAt >= this.#tables.length) return this.#end(commit);
     return this.#walk(commit, [], options, null);
+  }
+
+  /** What could not be read before has come again, unless more was found meanwhile. */
+  #end(commit: Commit): MergeStep {
+    const { damage } = this.#store;
+    if (damage.isEmpty || this.#heals !== damage.findings) return idle('ended');
+    // Rows that are not written yet would be read as what was there before.
+    if (commit.rowCount > 0) return { state: 'more', count: 0, place: null };
+    for (const named of this.#tables) {
+      const table = this.#resolve(commit, named);
+      if (typeof table !== 'string') commit.healTable(table.number);
+    }
+    return idle('ended');
   }
 
   #merge(commit: Commit, page: Page): void {
@@ -269,6 +287,13 @@ const pairOf = (pairs: Map<string, Pair>, key: Uint8Array): Pair => {
 /** What this node knows of a table that stays here, or did, says nothing about rows that others lack. */
 const isHeldWhole = (table: Table): boolean =>
   table.definition.replicate !== false && !table.wasLocal;
+
+const coversAll = (positions: readonly OriginPosition[], vector: Store['accepted']): boolean => {
+  const reached = new Map(positions.map(({ origin, sequence }) => [origin, sequence]));
+  return [...vector].every(
+    ([origin, { sequence }]) => isLocalOrigin(origin) || (reached.get(origin) ?? 0) >= sequence,
+  );
+};
 
 const isOf = (
   row: { readonly table: string; readonly generation: number },

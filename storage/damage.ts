@@ -8,7 +8,7 @@
  * Changes that reach a noted row meanwhile are kept in its place, and it stays noted: it may lack what was there before.
  */
 import { decode, encode } from '../protocol/codec.js';
-import { version as asVersion, type Version } from '../protocol/ids.js';
+import { version as asVersion, type OriginId, type Version } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import { decodeKey } from '../protocol/orderedKey.js';
 import type { Key } from '../protocol/operations.js';
@@ -21,9 +21,15 @@ import { isIntact, sealed, SEAL_BYTES } from './seal.js';
 export type Finding =
   | { readonly kind: 'row'; readonly table: number; readonly key: Key }
   | { readonly kind: 'table'; readonly table: number; readonly reason: string }
-  | { readonly kind: 'entry'; readonly origin: string; readonly sequence: number }
+  | {
+      readonly kind: 'entry';
+      readonly origin: OriginId;
+      readonly sequence: number;
+      /** It is not there: what came in the same batch is lost too. */
+      readonly isMissing: boolean;
+    }
   /** LevelDB itself says that its files are damaged: they have to be closed and repaired. */
-  | { readonly kind: 'files'; readonly reason: string };
+  | { readonly kind: 'files'; readonly error: Error };
 
 export class Damage {
   /** Rows by their store keys (latin1), with the newest version that may have been in them. */
@@ -35,6 +41,8 @@ export class Damage {
   /** Noted here, and not yet in a batch. */
   readonly #unwritten = new Set<string>();
   readonly #unwrittenTables = new Set<number>();
+  /** Rows and tables noted in this life. */
+  findings = 0;
   /** Entries of logs found damaged in this life. */
   entries = 0;
   /** The last of them, by origin. */
@@ -60,6 +68,11 @@ export class Damage {
   /** No more rows are noted one by one: what reaches another damaged row leaves it as it is. */
   get isFull(): boolean {
     return this.#rows.size >= limits.damagedRowsMax;
+  }
+
+  /** Some tables may lack rows, nobody knows which. */
+  get owesTables(): boolean {
+    return this.#tables.size > 0;
   }
 
   get rowCount(): number {
@@ -107,6 +120,7 @@ export class Damage {
     if (this.isFull) return this.oweTable(numberOf(storeKey), 'too many rows cannot be read');
     this.#remember(storeKey, upTo);
     this.#unwritten.add(name);
+    this.findings++;
     this.found({ kind: 'row', ...placeOf(storeKey) });
   }
 
@@ -115,19 +129,20 @@ export class Damage {
     if (this.#tables.has(table)) return;
     this.#tables.set(table, reason);
     this.#unwrittenTables.add(table);
+    this.findings++;
     this.found({ kind: 'table', table, reason });
   }
 
   /** A log entry that cannot be read, or is not there. */
-  noteEntry(origin: string, sequence: number): void {
+  noteEntry(origin: OriginId, sequence: number, isMissing: boolean): void {
     if (sequence <= (this.#entryOf.get(origin) ?? 0)) return;
     this.#entryOf.set(origin, sequence);
     this.entries++;
-    this.found({ kind: 'entry', origin, sequence });
+    this.found({ kind: 'entry', origin, sequence, isMissing });
   }
 
-  noteFiles(reason: string): void {
-    this.found({ kind: 'files', reason });
+  noteFiles(error: Error): void {
+    this.found({ kind: 'files', error });
   }
 
   get isUnwritten(): boolean {
@@ -168,7 +183,7 @@ export class Damage {
     const keys = [damageKey(table)];
     this.#tables.delete(table);
     this.#unwrittenTables.delete(table);
-    for (const name of [...this.#rows.keys()]) {
+    for (const name of this.#rows.keys()) {
       const storeKey = Buffer.from(name, 'latin1');
       if (numberOf(storeKey) !== table) continue;
       keys.push(damageKey(table, primaryKeyOf(storeKey)));

@@ -61,8 +61,9 @@ const readDisk = async (
         const next = request.after + 1 + entries.length;
         if (bytes > 0 && bytes + entry.length > request.bytesMax)
           return { kind: 'entries', entries };
-        if (sequenceOf(key) !== next || !isEntryAt(request.origin, next, entry))
-          return endedBefore(store, request.origin, { next, entries });
+        const isMissing = sequenceOf(key) !== next;
+        if (isMissing || !isEntryAt(request.origin, next, entry))
+          return endedBefore(store, request.origin, { next, entries, isMissing });
         entries.push(entry);
         bytes += entry.length;
       }
@@ -73,19 +74,20 @@ const readDisk = async (
     await iterator.close();
   }
   if (entries.length > 0) return { kind: 'entries', entries };
-  return endedBefore(store, request.origin, { next: request.after + 1, entries });
+  const next = request.after + 1;
+  return endedBefore(store, request.origin, { next, entries, isMissing: true });
 };
 
 /** The next entry is not there, or cannot be read. What was read before it is given first. */
 const endedBefore = (
   store: Store,
   origin: OriginId,
-  { next, entries }: { next: number; entries: readonly Buffer[] },
+  { next, entries, isMissing }: { next: number; entries: readonly Buffer[]; isMissing: boolean },
 ): LogRead => {
   if (entries.length > 0) return { kind: 'entries', entries };
   const present = store.durable.get(origin);
   // The log was trimmed since its start was looked at.
-  if (present && next >= present.logStart) store.damage.noteEntry(origin, next);
+  if (present && next >= present.logStart) store.damage.noteEntry(origin, next, isMissing);
   return { kind: 'tooOld' };
 };
 

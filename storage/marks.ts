@@ -16,7 +16,10 @@ export const loadMarks = async (
   const marks = new Map<OriginId, Version>();
   const range = { ...allOf(PREFIX.mark), ...options } as ReturnType<typeof allOf>;
   for await (const [key, value] of level.iterator(range))
-    marks.set(origins.originOf(numberOf(key)), asVersion(readSafeInteger(unsealed(key, value, 'A mark'), 0)));
+    marks.set(
+      origins.originOf(numberOf(key)),
+      asVersion(readSafeInteger(unsealed(key, value, 'A mark'), 0)),
+    );
   return marks;
 };
 

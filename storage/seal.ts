@@ -27,7 +27,8 @@ export const isIntact = (key: Uint8Array, bytes: Buffer): boolean =>
 
 /** The value without its checksum, as a view. DAMAGED when it is not what was stored; `what` names it. */
 export const unsealed = (key: Uint8Array, bytes: Buffer, what: string): Buffer => {
-  if (!isIntact(key, bytes)) throw new SkeinError('DAMAGED', `${what} cannot be read: its checksum is wrong`);
+  if (!isIntact(key, bytes))
+    throw new SkeinError('DAMAGED', `${what} cannot be read: its checksum is wrong`);
   return bytes.subarray(0, bytes.length - SEAL_BYTES);
 };
 

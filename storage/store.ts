@@ -4,7 +4,7 @@
  * it is given.
  */
 import { observe } from '../protocol/clock.js';
-import { messageOf, SkeinError } from '../protocol/errors.js';
+import { SkeinError } from '../protocol/errors.js';
 import {
   nodeOf,
   originId,
@@ -172,7 +172,8 @@ export class Store {
     const found = await inspect(options, origins);
     const { meta, vector } = found;
     const catalog = await loadCatalog(options, origins);
-    if (found.rowsMissing) for (const { number } of catalog.tables) damage.oweTable(number, found.rowsMissing);
+    if (found.rowsMissing)
+      for (const { number } of catalog.tables) damage.oweTable(number, found.rowsMissing);
     const goesOn = meta !== undefined && found.goesOn && nothingMayBeMissing(meta, options);
     return new Store({
       options,
@@ -223,16 +224,15 @@ export class Store {
   /** Bytes were read there that are no row. They may be of a snapshot: what is there now counts. */
   noteDamaged(storeKey: Buffer, upTo: Version = this.clock): void {
     if (this.damage.isNoted(storeKey)) return;
-    const present = this.level.getSync(storeKey);
+    const present = this.inFlight.get(storeKey) ?? this.level.getSync(storeKey);
     if (present && !isIntactRow(storeKey, present)) this.damage.noteRow(storeKey, upTo);
   }
 
   /** What a read of the disk failed with, as whoever asked is told: DAMAGED when the files are damaged, which is noted. */
   readFailed(error: unknown): unknown {
-    if (!isCorruption(error)) return error;
-    const reason = messageOf(error);
-    this.damage.noteFiles(reason);
-    return new SkeinError('DAMAGED', `The files of the database are damaged: ${reason}`, {
+    if (!isCorruption(error) || !(error instanceof Error)) return error;
+    this.damage.noteFiles(error);
+    return new SkeinError('DAMAGED', `The files of the database are damaged: ${error.message}`, {
       cause: error,
     });
   }

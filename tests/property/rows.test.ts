@@ -160,7 +160,10 @@ test('stored bytes come back as the same row', (t) => {
     fc.property(operations, (given) => {
       const row = fold(given);
       if (!row) return false;
-      return isDeepStrictEqual(plain(decodeRow(KEY, encodeRow(KEY, row, numbers), numbers)), plain(row));
+      return isDeepStrictEqual(
+        plain(decodeRow(KEY, encodeRow(KEY, row, numbers), numbers)),
+        plain(row),
+      );
     }),
     { numRuns: 2_000 },
   );

@@ -53,6 +53,8 @@ export interface SimulationOptions {
   /** How long logs and deletes are kept: for ever, or so short that absences outlast it. */
   readonly auditRetentionMs: number;
   readonly tombstoneRetentionMs: number;
+  /** When disks fail for a while, and for how long. */
+  readonly diskFailures: readonly { readonly atMs: number; readonly forMs: number }[];
   readonly limits: Readonly<Partial<Record<keyof typeof limits, number>>>;
 }
 
@@ -62,7 +64,9 @@ export const optionsOf = (seed: number): SimulationOptions => {
   const mode = random.pick(['copies', 'losses'] as const);
   const possible = FAULTS.filter((fault) => isPossible(fault, mode, nodes.length));
   const quiet = random.chance(0.1);
+  const diskFailures = quiet ? [] : diskFailuresOf(new SeededRandom(seed ^ 0xd15c));
   return {
+    diskFailures,
     seed,
     nodes,
     mode,
@@ -101,6 +105,13 @@ const retentionOf = (
   const auditRetentionMs = random.pick([30, 150, 1_000]);
   return { auditRetentionMs, tombstoneRetentionMs: auditRetentionMs * random.pick([1, 3, 10]) };
 };
+
+/** So too. Two at most: a router that crashes often enough for other reasons stays down. */
+const diskFailuresOf = (random: SeededRandom): SimulationOptions['diskFailures'] =>
+  Array.from({ length: random.pick([0, 0, 0, 1, 2]) }, (_, place) => ({
+    atMs: 15_000 * place + random.between(1, 2_000),
+    forMs: random.pick([5, 100, 1_000, 4_000]),
+  }));
 
 export const forgets = ({ tombstoneRetentionMs }: SimulationOptions): boolean =>
   tombstoneRetentionMs < FOR_EVER_MS;

@@ -109,7 +109,11 @@ test('a row of which any bit changed, any byte is gone, or that lies under anoth
     t.throws(() => decodeRow(KEY, changed, numbers()), damaged, `bit ${bit}`);
   }
   for (let length = 0; length < bytes.length; length++)
-    t.throws(() => decodeRow(KEY, bytes.subarray(0, length), numbers()), damaged, `${length} bytes`);
+    t.throws(
+      () => decodeRow(KEY, bytes.subarray(0, length), numbers()),
+      damaged,
+      `${length} bytes`,
+    );
   t.throws(() => decodeRow(rowKey(3, encodeKey('l')), bytes, numbers()), damaged);
   t.throws(() => decodeRow(rowKey(4, encodeKey('k')), bytes, numbers()), damaged);
 });
