@@ -33,6 +33,7 @@ import { evaluate, type LocalWrite, type WriteResult } from './evaluate.js';
 import { CLOCK_KEY, logKey } from './keys.js';
 import type { CommittedEntry } from './logTail.js';
 import { putMark } from './marks.js';
+import { PendingRows } from './pendingRows.js';
 import { RowWriter } from './rowWriter.js';
 import { isSoundRow, readTables, soundChanges } from './soundness.js';
 import { isLocalOrigin } from './origins.js';
@@ -292,6 +293,7 @@ export class Commit {
     this.#batch.put(CLOCK_KEY, encode(store.clock));
     store.inFlight = this.rows.rows;
     await this.#batch.write({ sync: !store.options.writeAsync } as object);
+    store.inFlight = NOTHING_PENDING;
     for (const [origin, position] of moved) store.durable.set(origin, position);
     for (const entry of this.#entries) store.tail.add(entry);
     for (const storeKey of this.rows.healed) damage.forgetRow(storeKey);
@@ -394,6 +396,7 @@ interface NewEntry {
   readonly bytes: Buffer;
 }
 
+const NOTHING_PENDING = new PendingRows();
 const DEFINITIONS_GENERATION = 1 as TableGeneration;
 
 /** Reads a stored note; undefined when there is none. */

@@ -7,11 +7,12 @@ import { version as asVersion } from '../protocol/ids.js';
 import type { TableGeneration, TableName, Version } from '../protocol/ids.js';
 import { joinOptional, newestStamp, recordOf, type Row } from '../protocol/row.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
+import { isWholeSince } from './damage.js';
 import { definitionOf, readDefinitionKey } from './definitionRows.js';
 import { IndexEntries } from './indexes.js';
 import { rowKey, tombstoneKey } from './keys.js';
 import { PendingRows } from './pendingRows.js';
-import { encodeRow } from './rowFormat.js';
+import { encodeRow, isIntactRow } from './rowFormat.js';
 import type { Store } from './store.js';
 
 /** Where a row lies: in a table, or among the definitions. */
@@ -72,7 +73,17 @@ export class RowWriter {
     const old = blind ? undefined : store.row(storeKey, this.rows, before(version, store.clock));
     const row = joinOptional(old, place.row);
     store.recency.note(storeKey, version);
+    if (!old && store.damage.isFull && !blind && this.#isUnnoted(storeKey, row)) return;
     if (row !== old) this.#put(storeKey, { target, key, old, row });
+  }
+
+  /** What is there cannot be read, and is not noted: the row would be taken for whole. */
+  #isUnnoted(storeKey: Buffer, row: Row): boolean {
+    const { damage, level, clock } = this.#store;
+    if (damage.isNoted(storeKey) || this.rows.get(storeKey) !== undefined) return false;
+    const present = this.#store.inFlight.get(storeKey) ?? level.getSync(storeKey);
+    if (!present || isIntactRow(storeKey, present)) return false;
+    return !isWholeSince(row, before(newestStamp(row).version, clock));
   }
 
   /** Puts a row in place of the one that is here; undefined takes it away. `old` is what `row` gives. */
