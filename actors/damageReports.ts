@@ -61,9 +61,7 @@ export class DamageReports {
     const held = store.accepted.get(origin as OriginId);
     if (held && held.logStart <= sequence)
       group.forming.move(origin as OriginId, { ...held, logStart: asSequence(sequence + 1) });
-    if (!isMissing) return;
-    for (const { number } of store.catalog.tables)
-      store.damage.oweTable(number, 'entries of a log are missing');
+    if (isMissing) store.damage.oweAll('entries of a log are missing');
   }
 
   #tell(finding: Finding): void {

@@ -72,7 +72,7 @@ export class DatabaseReads {
       origin: store.origin,
       positions: readers.sharedPositions(),
       clock: store.clock,
-      ready: why === null && catchingUp.isReady,
+      ready: why === null && catchingUp.isReady && !store.damage.owesTables,
       ...(why !== null && { readOnly: why }),
       ...(damage && { damage }),
       ownPast: ownPast(),
@@ -102,6 +102,9 @@ export const damageOf = (store: Store): DamageStatus | undefined => {
   };
 };
 
-/** What a message names of it. */
+/** What a message names a table. */
 export const nameOf = (store: Store, number: number): string =>
+  number === 0 ? 'all tables' : tableNameOf(store, number);
+
+const tableNameOf = (store: Store, number: number): string =>
   store.catalog.tables.find((table) => table.number === number)?.name ?? `table ${number}`;

@@ -36,6 +36,9 @@ export type Opened =
       readonly retryMs: number;
     };
 
+/** Longer than a router's crashes are counted together. */
+const STEADY_MS = 10_000;
+
 interface Held {
   level: Level | null;
   /** Of the last life, which could not write. */
@@ -62,7 +65,7 @@ export class OpenDatabases {
     const held = this.#heldOf(database);
     const { failure } = held;
     if (failure && !held.damage && !held.hasWaited && !(await this.#mayTryAtOnce(database, held)))
-      return readOnly(held, failure);
+      return readOnly(held, held.failure ?? failure);
     held.hasWaited = false;
     await this.#close(held);
     if (held.damage) await this.#repair(database, held, held.damage);
@@ -85,8 +88,9 @@ export class OpenDatabases {
     if (isCorruption(failure)) held.damage = messageOf(failure);
   }
 
-  /** It has been written to for long enough: its next failure is a first one. */
-  isSteady(database: DatabaseName): void {
+  /** It was written to, so long after it was opened: after long enough, its next failure is a first one. */
+  wrote(database: DatabaseName, openMs: number): void {
+    if (openMs < STEADY_MS) return;
     const held = this.#heldOf(database);
     held.failure = null;
     held.failures = 0;

@@ -44,9 +44,6 @@ export const routerSpec = (parts: {
 
 const RETRY_MS = 1_000;
 
-/** A life in which a batch was written after so long is no part of earlier trouble with the disk. */
-const STEADY_MS = 10_000;
-
 class ShardRouter implements Actor<RouterMessage> {
   readonly #context: ActorContext<RouterMessage>;
   readonly #resources: NodeResources;
@@ -63,7 +60,6 @@ class ShardRouter implements Actor<RouterMessage> {
   readonly #reads: DatabaseReads;
   readonly #damage: DamageReports;
   readonly #startedMs: number;
-  #isSteady = false;
   #isRetrying = false;
   /** Why this life ends: its batches cannot be written, or its files are damaged. */
   #failure: Error | null = null;
@@ -200,7 +196,6 @@ class ShardRouter implements Actor<RouterMessage> {
       case 'peer.linked':
         this.#copies.forgetFrom(message.peer);
         this.#catchingUp.linked(message.peer, message);
-        if (this.#damage.needsCopy) this.#catchingUp.wantCopyFrom(message.peer);
         return this.#beginAgain(this.#history.told(message.peer, message.positions));
       case 'peer.noticed':
         this.#catchingUp.noticed(message.peer, message.positions, message.whole);
@@ -227,6 +222,7 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#catchingUp.retry();
       case 'timer.maintain':
         this.#maintenance.beginRound();
+        if (this.#damage.needsCopy) this.#catchingUp.wantMissingRows();
         return this.#maintain();
       case 'maintenance.step':
         return this.#maintain();
@@ -307,16 +303,13 @@ class ShardRouter implements Actor<RouterMessage> {
     }
     const commit = this.#group.settle();
     this.#settled(commit);
-    this.#noteSteady();
+    this.#resources.files.databases.wrote(
+      this.#store.options.database,
+      this.#nowMs() - this.#startedMs,
+    );
     this.#copies.batchWritten();
     this.#group.pump();
     if (commit.definitionsChanged) return this.#definitionsChanged();
-  }
-
-  #noteSteady(): void {
-    if (this.#isSteady || this.#nowMs() - this.#startedMs < STEADY_MS) return;
-    this.#isSteady = true;
-    this.#resources.files.databases.isSteady(this.#store.options.database);
   }
 
   /** What LevelDB says of its own files is no state to go on with: they are closed and repaired. */

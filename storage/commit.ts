@@ -257,11 +257,6 @@ export class Commit {
     this.#noted = true;
   }
 
-  /** Nothing is missing in that table any more: it was copied whole. */
-  healTable(table: number): void {
-    for (const key of this.#store.damage.healTable(table)) this.putNote(key, undefined);
-  }
-
   /** Adds index entries of rows that were stored before their index was wanted; see indexes.ts. */
   fillIndex(table: Table, rows: Iterable<{ key: Uint8Array; row: Row }>): void {
     for (const { key, row } of rows) this.rows.fillIndex(table, key, row);
@@ -293,7 +288,7 @@ export class Commit {
     this.#batch.put(CLOCK_KEY, encode(store.clock));
     store.inFlight = this.rows.rows;
     await this.#batch.write({ sync: !store.options.writeAsync } as object);
-    store.inFlight = NOTHING_PENDING;
+    store.inFlight = new PendingRows();
     for (const [origin, position] of moved) store.durable.set(origin, position);
     for (const entry of this.#entries) store.tail.add(entry);
     for (const storeKey of this.rows.healed) damage.forgetRow(storeKey);
@@ -396,7 +391,6 @@ interface NewEntry {
   readonly bytes: Buffer;
 }
 
-const NOTHING_PENDING = new PendingRows();
 const DEFINITIONS_GENERATION = 1 as TableGeneration;
 
 /** Reads a stored note; undefined when there is none. */

@@ -77,7 +77,7 @@ export class CopiedRows {
     this.#tableAt = tableAt;
     this.#keyAt = keyAt;
     // From the first row, and from a node that has all that this one ever had.
-    const isEverything = after === null && coversAll(snapshot.positions, store.accepted);
+    const isEverything = after === null && coversAll(snapshot.positions, store.hadWhenDamaged);
     this.#heals = isEverything ? store.damage.findings : null;
   }
 
@@ -194,10 +194,12 @@ export class CopiedRows {
     if (damage.isEmpty || this.#heals !== damage.findings) return idle('ended');
     // Rows that are not written yet would be read as what was there before.
     if (commit.rowCount > 0) return { state: 'more', count: 0, place: null };
+    const notes = damage.healAll();
     for (const named of this.#tables) {
       const table = this.#resolve(commit, named);
-      if (typeof table !== 'string') commit.healTable(table.number);
+      if (typeof table !== 'string') notes.push(...damage.healTable(table.number));
     }
+    for (const note of notes) commit.putNote(note, undefined);
     return idle('ended');
   }
 
@@ -288,8 +290,12 @@ const pairOf = (pairs: Map<string, Pair>, key: Uint8Array): Pair => {
 const isHeldWhole = (table: Table): boolean =>
   table.definition.replicate !== false && !table.wasLocal;
 
-const coversAll = (positions: readonly OriginPosition[], vector: Store['accepted']): boolean => {
-  const reached = new Map(positions.map(({ origin, sequence }) => [origin, sequence]));
+/** Whether whoever is there has all that `vector` says, but for what stays on its node. */
+export const coversAll = (
+  positions: Iterable<OriginPosition>,
+  vector: Store['hadWhenDamaged'],
+): boolean => {
+  const reached = new Map([...positions].map(({ origin, sequence }) => [origin, sequence]));
   return [...vector].every(
     ([origin, { sequence }]) => isLocalOrigin(origin) || (reached.get(origin) ?? 0) >= sequence,
   );

@@ -81,7 +81,7 @@ export class Damage {
 
   /** The table lacks rows that were here: that it has none under a key says nothing. */
   isPartial(table: number): boolean {
-    return this.#tables.has(table) || (this.#counts.get(table) ?? 0) > 0;
+    return this.#tables.has(ALL) || this.#tables.has(table) || (this.#counts.get(table) ?? 0) > 0;
   }
 
   /** Tables held in part, with the reason where it is not single rows. */
@@ -131,6 +131,16 @@ export class Damage {
     this.#unwrittenTables.add(table);
     this.findings++;
     this.found({ kind: 'table', table, reason });
+  }
+
+  /** Rows may be missing anywhere, also of tables that are not known any more. */
+  oweAll(reason: string): void {
+    this.oweTable(ALL, reason);
+  }
+
+  /** All that is noted but single rows: everything was copied. */
+  healAll(): Buffer[] {
+    return [...this.#tables.keys()].flatMap((table) => this.healTable(table));
   }
 
   /** A log entry that cannot be read, or is not there. */
@@ -204,6 +214,9 @@ export const isWholeSince = (row: Row, upTo: Version): boolean => {
   if (row.kind !== 'patched') return row.stamp.version > upTo;
   return (row.floor?.version ?? 0) > upTo || (row.dead?.version ?? 0) > upTo;
 };
+
+/** Definitions make tables what they are: what is said of theirs is said of all. */
+const ALL = 0;
 
 interface Note {
   readonly upTo?: number;

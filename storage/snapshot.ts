@@ -44,8 +44,9 @@ export const openCopy = async (store: Store, after?: CopyPlace): Promise<CopySou
   for (const origin of vector.keys()) if (isLocalOrigin(origin)) vector.delete(origin);
   const marks = await loadMarks(store.level, store.origins, { snapshot });
   const tables = tablesAfter(store, after);
-  const partial = new Set(store.damage.partial().keys());
-  const reader = new RowReader({ store, options: { snapshot }, tables, after, partial });
+  const isWhole = ({ number }: CopiedTable): boolean => !store.damage.isPartial(number);
+  const whole = new Set(tables.filter(isWhole).map(({ number }) => number));
+  const reader = new RowReader({ store, options: { snapshot }, tables, after, whole });
   return {
     vector,
     marks: [...marks].map(([origin, version]) => ({ origin, version })),
@@ -100,7 +101,8 @@ class RowReader {
   readonly #options: object;
   #tables: CopiedTable[];
   readonly #after: CopyPlace | undefined;
-  readonly #partial: ReadonlySet<number>;
+  /** Tables that the receiver was told are whole. */
+  readonly #whole: ReadonlySet<number>;
   #iterator: RowIterator | undefined;
 
   constructor(parts: {
@@ -108,10 +110,10 @@ class RowReader {
     options: object;
     tables: CopiedTable[];
     after: CopyPlace | undefined;
-    partial: ReadonlySet<number>;
+    whole: ReadonlySet<number>;
   }) {
     this.#store = parts.store;
-    this.#partial = parts.partial;
+    this.#whole = parts.whole;
     this.#options = parts.options;
     this.#tables = parts.tables;
     this.#after = parts.after;
@@ -159,7 +161,7 @@ class RowReader {
     const { damage } = this.#store;
     const row = this.#store.readRow(key, value);
     const isSound = row !== undefined && !damage.isIncomplete(key, row);
-    if (!isSound && !this.#partial.has(table.number) && damage.isPartial(table.number))
+    if (!isSound && this.#whole.has(table.number) && damage.isPartial(table.number))
       throw new SkeinError('DAMAGED', `A row of ${table.name} cannot be read`);
     return isSound ? row : undefined;
   }

@@ -92,6 +92,7 @@ export class Store {
   readonly damage: Damage;
   /** The hybrid clock: not below anything this store has seen. */
   clock: Version;
+  #had: { readonly findings: number; readonly vector: Vector } | null = null;
   /** Rows of the batch being written. */
   inFlight = new PendingRows();
 
@@ -172,8 +173,7 @@ export class Store {
     const found = await inspect(options, origins);
     const { meta, vector } = found;
     const catalog = await loadCatalog(options, origins);
-    if (found.rowsMissing)
-      for (const { number } of catalog.tables) damage.oweTable(number, found.rowsMissing);
+    if (found.rowsMissing) damage.oweAll(found.rowsMissing);
     const goesOn = meta !== undefined && found.goesOn && nothingMayBeMissing(meta, options);
     return new Store({
       options,
@@ -226,6 +226,13 @@ export class Store {
     if (this.damage.isNoted(storeKey)) return;
     const present = this.inFlight.get(storeKey) ?? this.level.getSync(storeKey);
     if (present && !isIntactRow(storeKey, present)) this.damage.noteRow(storeKey, upTo);
+  }
+
+  /** All that this node had when the last damage was found, or later: whoever has it has what cannot be read here. */
+  get hadWhenDamaged(): Vector {
+    if (this.#had?.findings !== this.damage.findings)
+      this.#had = { findings: this.damage.findings, vector: new Map(this.accepted) };
+    return this.#had.vector;
   }
 
   /** What a read of the disk failed with, as whoever asked is told: DAMAGED when the files are damaged, which is noted. */
