@@ -164,7 +164,9 @@ export class RunningNode implements NodeHandle {
     const problems = [...problemsOf(this.tree()), ...databases.flatMap(damageProblem)];
     const unready = databases.filter(({ ready }) => !ready).map(({ database }) => database);
     const ready = problems.every((problem) => !problem.includes('router:')) && unready.length === 0;
-    const waiting = unready.map((database) => `database ${database} is catching up by copy`);
+    const waiting = databases
+      .filter(({ ready, damage }) => !ready && !damage)
+      .map(({ database }) => `database ${database} is catching up by copy`);
     return {
       status: problems.length > 0 ? 'degraded' : 'ok',
       problems: [...problems, ...waiting],

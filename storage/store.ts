@@ -173,6 +173,8 @@ export class Store {
     const found = await inspect(options, origins);
     const { meta, vector } = found;
     const catalog = await loadCatalog(options, origins);
+    for (const { origin, sequence, isMissing } of found.faults)
+      damage.noteEntry(origin, sequence, isMissing);
     if (found.rowsMissing) damage.oweAll(found.rowsMissing);
     const goesOn = meta !== undefined && found.goesOn && nothingMayBeMissing(meta, options);
     return new Store({
@@ -182,7 +184,7 @@ export class Store {
       vector,
       marks: await loadMarks(level, origins),
       damage,
-      movedStarts: found.movedStarts,
+      movedStarts: found.faults.map(({ origin }) => origin),
       clock: await recoverClock(level, vector),
       incarnation: goesOn ? (meta.incarnation as Incarnation) : options.newIncarnation(),
       recovery: found.isNew ? 'created' : goesOn ? 'continued' : 'newIncarnation',
@@ -324,7 +326,8 @@ interface Inspection {
   readonly meta: Meta | undefined;
   readonly isNew: boolean;
   readonly vector: Map<OriginId, Position>;
-  readonly movedStarts: readonly OriginId[];
+  /** The logs begin beyond them. */
+  readonly faults: readonly LogFault[];
   /** Nothing that this node wrote under its incarnation is seen to be missing. */
   readonly goesOn: boolean;
   /** Rows may be missing, nobody knows which: why. */
@@ -351,7 +354,7 @@ const inspect = async (options: StoreOptions, origins: Origins): Promise<Inspect
     meta: meta === UNREADABLE ? undefined : meta,
     isNew: meta === undefined && vector.size === 0,
     vector,
-    movedStarts: faults.map(({ origin }) => origin),
+    faults,
     goesOn: unreadable === 0 && !options.filesWereRepaired && !faults.some(isOwn),
     rowsMissing,
   };
