@@ -18,6 +18,7 @@ import type { Refusal } from '../protocol/refusals.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import { planSources, type PeerView, type SourcesPlan } from '../protocol/sources.js';
 import type { Commit } from '../storage/commit.js';
+import { coversAll } from '../storage/copiedRows.js';
 import { isLocalOrigin } from '../storage/origins.js';
 import type { Store } from '../storage/store.js';
 import { ClockRefusals } from './clockRefusals.js';
@@ -211,6 +212,15 @@ export class CatchingUp {
   wantCopyFrom(peer: NodeName): void {
     this.#ledger.want(peer);
     this.plan();
+  }
+
+  /** Rows are missing here, nobody knows which: everything is copied from a peer that has all that was here. */
+  wantMissingRows(): void {
+    const { copy, wantedFrom } = this.#ledger;
+    if (copy || (wantedFrom !== null && this.#peers.has(wantedFrom))) return;
+    const had = this.#store.hadWhenDamaged;
+    for (const [peer, { whole, positions }] of this.#peers)
+      if (whole && coversAll(positions.values(), had)) return this.wantCopyFrom(peer);
   }
 
   isCopyingFrom(peer: NodeName): boolean {

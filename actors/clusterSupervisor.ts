@@ -90,8 +90,10 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const { resources } = parts;
     context.spawn(healthSpec(parts));
     await cluster.#databases.open();
-    await ensureFirstUser(cluster.#askSystem, resources.config, parts.passwordGenerated);
-    for (const table of resources.config.tables) await ensureTable(cluster.#operating(null), table);
+    const { config } = resources;
+    await onceMore(() => ensureFirstUser(cluster.#askSystem, config, parts.passwordGenerated));
+    for (const table of config.tables)
+      await onceMore(() => ensureTable(cluster.#operating(null), table));
     const databases = () => cluster.#databases.replicated();
     const peers = context.spawn(peersSpec({ resources, cluster: context.self, databases }));
     cluster.#peers = peers;
@@ -238,6 +240,16 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     return { databases: databases.filter((status) => status !== null), peers, membership };
   }
 }
+
+/** Files that turn out to be damaged when they are first read are repaired before the next question is answered. */
+const onceMore = async (step: () => Promise<void>): Promise<void> => {
+  try {
+    await step();
+  } catch (error) {
+    if (!(error instanceof SkeinError) || error.code !== 'DAMAGED') throw error;
+    await step();
+  }
+};
 
 /** Answers when the work is done, without holding up the mailbox. */
 const beside = <T>(replyTo: Reply<T>, work: Promise<T>): void => {

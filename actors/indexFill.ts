@@ -6,7 +6,6 @@ import { limits } from '../protocol/limits.js';
 import type { Table } from '../storage/catalog.js';
 import type { Commit } from '../storage/commit.js';
 import { indexOf, primaryKeyOf, rowKey, rowsOf } from '../storage/keys.js';
-import { decodeRow } from '../storage/rowFormat.js';
 import type { Store } from '../storage/store.js';
 
 interface Job {
@@ -39,11 +38,10 @@ export class IndexFill {
       this.#job = null;
       return this.isNeeded;
     }
-    const rows = await this.#read(job);
+    const { rows, last, isFull } = await this.#read(job);
     commit.fillIndex(job.table, rows);
-    const last = rows.at(-1);
-    if (last) job.after = last.key;
-    if (rows.length === limits.readBatchRows) return true;
+    if (last) job.after = last;
+    if (isFull) return true;
     for (const attribute of job.attributes) commit.indexIsReady(job.table, attribute);
     this.#job = null;
     return this.isNeeded;
@@ -70,9 +68,15 @@ export class IndexFill {
     const found = await this.#store.level
       .iterator({ ...from, lt, limit: limits.readBatchRows })
       .all();
-    return found.map(([key, value]) => ({
-      key: primaryKeyOf(key),
-      row: decodeRow(value, this.#store.origins),
-    }));
+    const rows = found.flatMap(([key, value]) => {
+      const row = this.#store.readRow(key, value);
+      return row ? [{ key: primaryKeyOf(key), row }] : [];
+    });
+    const last = found.at(-1)?.[0];
+    return {
+      rows,
+      last: last && primaryKeyOf(last),
+      isFull: found.length === limits.readBatchRows,
+    };
   }
 }

@@ -339,6 +339,7 @@ class Membership implements Actor<MembershipMessage> {
       type: 'records.search',
       table,
       query: { operator: 'and', conditions: [] },
+      refuseDamaged: true,
       replyTo,
     }));
   }

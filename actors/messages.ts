@@ -21,6 +21,7 @@ import type { CopyPace } from '../protocol/copyPace.js';
 import type { StreamStanding } from '../protocol/standing.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import type { Accepted, Commit } from '../storage/commit.js';
+import type { Finding } from '../storage/damage.js';
 import type { LocalWrite } from '../storage/evaluate.js';
 import type { LogReader } from '../storage/log.js';
 import type { SearchQuery } from '../storage/search.js';
@@ -80,6 +81,8 @@ export type RouterMessage =
   | { readonly type: 'copy.failed'; readonly peer: NodeName; readonly reason: string }
   | { readonly type: 'batch.written'; readonly commit: Commit; readonly failure?: Error }
   | { readonly type: 'index.fill' }
+  /** Something stored cannot be read. */
+  | { readonly type: 'damage.found'; readonly finding: Finding }
   | {
       readonly type: 'feed.open';
       readonly feed: ActorRef<FeedMessage>;
@@ -133,6 +136,8 @@ export type RouterMessage =
       readonly type: 'records.search';
       readonly table: string;
       readonly query: SearchQuery;
+      /** Fail with DAMAGED at a row that cannot be read, instead of leaving it out. */
+      readonly refuseDamaged?: boolean;
       readonly replyTo: Reply<RecordObject[]>;
     }
   | {
@@ -195,6 +200,10 @@ export interface DatabaseStatus {
   readonly clock: Version;
   /** No copy is needed or unfinished, and what a copy promised has been reached. */
   readonly ready: boolean;
+  /** Why it takes no writes; absent: it does. */
+  readonly readOnly?: string;
+  /** What of it cannot be read; absent: all can. */
+  readonly damage?: DamageStatus;
   /** A new incarnation began, since the directory was restored or the clock had been ahead: what was done; null: nothing. */
   readonly ownPast: string | null;
   /** What is not taken because its stamp is too far ahead of this node's clock. */
@@ -210,6 +219,16 @@ export interface DatabaseStatus {
   readonly parted: readonly PeerStanding[];
   /** The clock of this answer, ms since the epoch. */
   readonly nowMs: number;
+}
+
+export interface DamageStatus {
+  /** Rows that cannot be read, and some of them by name. */
+  readonly rows: number;
+  readonly named: readonly { readonly table: string; readonly key: Key }[];
+  /** Tables that may lack rows. */
+  readonly tables: readonly { readonly table: string; readonly reason: string }[];
+  /** Log entries that could not be read in this life of the writer. */
+  readonly entries: number;
 }
 
 export interface PeerStanding {

@@ -7,22 +7,25 @@ import { messageOf, SkeinError } from '../protocol/errors.js';
 import { incarnation, type DatabaseName, type NodeName, type OriginId } from '../protocol/ids.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import type { Commit } from '../storage/commit.js';
+import type { Finding } from '../storage/damage.js';
 import type { Fork } from '../storage/ownPast.js';
-import { Store } from '../storage/store.js';
-import { answer, answerLater } from './answers.js';
+import { isCorruption } from '../storage/level.js';
+import type { Store } from '../storage/store.js';
 import { CatchingUp } from './catchingUp.js';
 import { CopyReceiver } from './copyReceiver.js';
+import { DamageReports } from './damageReports.js';
+import { DatabaseReads } from './databaseReads.js';
 import { EntryReceiver } from './entryReceiver.js';
 import { GroupCommit } from './groupCommit.js';
 import { IndexFill } from './indexFill.js';
-import type { Actor, ActorContext, ActorSpec } from './kernel/types.js';
+import type { Actor, ActorContext, ActorSpec, StopReason } from './kernel/types.js';
 import { LocalWrites } from './localWrites.js';
 import { LogReaders } from './logReaders.js';
 import { Maintenance } from './maintenance.js';
 import type { RouterMessage } from './messages.js';
 import { OwnHistory } from './ownHistory.js';
+import { ReadOnlyRouter } from './readOnlyRouter.js';
 import type { NodeResources } from './resources.js';
-import { describeTables, getRecords, searchRecords } from './tableReads.js';
 
 export const routerSpec = (parts: {
   database: DatabaseName;
@@ -41,20 +44,6 @@ export const routerSpec = (parts: {
 
 const RETRY_MS = 1_000;
 
-type Reading = Extract<
-  RouterMessage,
-  {
-    type:
-      | 'records.get'
-      | 'records.search'
-      | 'tables.describe'
-      | 'feed.open'
-      | 'feed.closed'
-      | 'log.open'
-      | 'database.status';
-  }
->;
-
 class ShardRouter implements Actor<RouterMessage> {
   readonly #context: ActorContext<RouterMessage>;
   readonly #resources: NodeResources;
@@ -68,7 +57,12 @@ class ShardRouter implements Actor<RouterMessage> {
   readonly #maintenance: Maintenance;
   readonly #history: OwnHistory;
   readonly #indexFill: IndexFill;
+  readonly #reads: DatabaseReads;
+  readonly #damage: DamageReports;
+  readonly #startedMs: number;
   #isRetrying = false;
+  /** Why this life ends: its batches cannot be written, or its files are damaged. */
+  #failure: Error | null = null;
 
   private constructor(parts: {
     context: ActorContext<RouterMessage>;
@@ -124,6 +118,17 @@ class ShardRouter implements Actor<RouterMessage> {
     });
     this.#writes = new LocalWrites(store, this.#group, resources);
     this.#history = new OwnHistory(store, this.#group);
+    this.#reads = new DatabaseReads({
+      store,
+      catchingUp,
+      readers: this.#readers,
+      now,
+      ownPast: () => this.#history.account,
+      refusedBy: () => this.#history.refusals(this.#catchingUp.told().keys()),
+      readOnly: () => null,
+    });
+    this.#damage = new DamageReports({ store, group: this.#group, context, log: resources.log });
+    this.#startedMs = now();
     this.#maintainLater();
     this.#indexFill = new IndexFill(parts.store);
     if (this.#indexFill.isNeeded) this.#context.self.send({ type: 'index.fill' });
@@ -134,18 +139,20 @@ class ShardRouter implements Actor<RouterMessage> {
     builtIn: readonly TableDefinition[];
     resources: NodeResources;
     context: ActorContext<RouterMessage>;
-  }): Promise<ShardRouter> {
+  }): Promise<Actor<RouterMessage>> {
     const { database, resources, context } = parts;
-    const level = await resources.files.open(database);
-    const store = await Store.open({
-      level,
+    const options = {
       database,
       node: resources.config.node.name,
       newIncarnation: () => incarnation(resources.environment.randomId(8)),
       bootId: resources.environment.bootId,
       writeAsync: resources.config.storage.writeAsync,
       builtIn: parts.builtIn,
-    });
+    };
+    const opened = await resources.files.databases.open(options);
+    if (opened.kind === 'readOnly')
+      return ReadOnlyRouter.open({ context, resources, opened, options });
+    const { store } = opened;
     if (store.recovery === 'newIncarnation')
       resources.log.warn(
         { database, origin: store.origin },
@@ -191,6 +198,8 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#batchWritten(message);
       case 'index.fill':
         return this.#fillIndexes();
+      case 'damage.found':
+        return this.#damageFound(message.finding);
       case 'peer.linked':
         this.#copies.forgetFrom(message.peer);
         this.#catchingUp.linked(message.peer, message);
@@ -222,11 +231,12 @@ class ShardRouter implements Actor<RouterMessage> {
         this.#isRetrying = false;
         return this.#retry();
       case 'timer.maintain':
+        if (this.#damage.needsCopy) this.#catchingUp.wantMissingRows();
         return this.#beginRound();
       case 'maintenance.step':
         return this.#maintain();
       default:
-        return this.#read(message);
+        return this.#reads.read(message);
     }
   };
 
@@ -239,6 +249,7 @@ class ShardRouter implements Actor<RouterMessage> {
       feeds: this.#readers.feedCount,
       batches: this.#group.batches,
       copy: this.#catchingUp.progress,
+      ...this.#damage.described,
       ...this.#maintenance.counts,
       ...(this.#history.account && { ownPast: this.#history.account }),
     };
@@ -249,7 +260,15 @@ class ShardRouter implements Actor<RouterMessage> {
     return this.#catchingUp.isReady ? 'ready' : 'catching up';
   }
 
-  async stopped(): Promise<void> {
+  async stopped(reason: StopReason): Promise<void> {
+    const { databases } = this.#resources.files;
+    const failure = this.#failure ?? corruptionIn(reason);
+    if (failure && reason.kind !== 'stopped') {
+      // It stays open to be read until it can be opened anew.
+      databases.failed(this.#store.options.database, failure);
+      this.#group.fail(failure);
+      return this.#readers.stopped();
+    }
     try {
       await this.#group.drain();
     } catch (error) {
@@ -257,34 +276,6 @@ class ShardRouter implements Actor<RouterMessage> {
     } finally {
       await this.#resources.files.close(this.#store);
       this.#readers.stopped();
-    }
-  }
-
-  /** What changes nothing. */
-  #read(message: Reading): void {
-    switch (message.type) {
-      case 'records.get':
-        return answer(message.replyTo, () =>
-          getRecords(this.#store, { ...message, nowMs: this.#nowMs() }),
-        );
-      case 'records.search':
-        return answerLater(message.replyTo, () =>
-          searchRecords(this.#store, { ...message, nowMs: this.#nowMs() }),
-        );
-      case 'tables.describe':
-        return answerLater(message.replyTo, () =>
-          describeTables(this.#store, { ...message, nowMs: this.#nowMs() }),
-        );
-      case 'feed.open':
-        return this.#readers.openFeed(message);
-      case 'feed.closed':
-        return this.#readers.closeFeed(message);
-      case 'log.open':
-        return this.#readers.openLog(message);
-      case 'database.status':
-        return message.replyTo.ok(this.#status());
-      default:
-        return message satisfies never;
     }
   }
 
@@ -313,6 +304,7 @@ class ShardRouter implements Actor<RouterMessage> {
   }: Extract<RouterMessage, { type: 'batch.written' }>): void | Promise<void> {
     if (!this.#group.isWriting(written)) return;
     if (failure) {
+      this.#failure = failure;
       this.#group.fail(failure);
       throw new SkeinError('STORAGE_FAILED', `A batch could not be written: ${failure.message}`, {
         cause: failure,
@@ -320,9 +312,23 @@ class ShardRouter implements Actor<RouterMessage> {
     }
     const commit = this.#group.settle();
     this.#settled(commit);
+    this.#resources.files.databases.wrote(
+      this.#store.options.database,
+      this.#nowMs() - this.#startedMs,
+    );
     this.#copies.batchWritten();
     this.#group.pump();
     if (commit.definitionsChanged) return this.#definitionsChanged();
+  }
+
+  /** What LevelDB says of its own files is no state to go on with: they are closed and repaired. */
+  #damageFound(finding: Finding): void {
+    this.#damage.report(finding);
+    if (finding.kind !== 'files') return;
+    this.#failure = finding.error;
+    throw new SkeinError('STORAGE_FAILED', `The files are damaged: ${finding.error.message}`, {
+      cause: finding.error,
+    });
   }
 
   #settled(commit: Commit): void {
@@ -419,25 +425,10 @@ class ShardRouter implements Actor<RouterMessage> {
     this.#isRetrying = true;
     this.#context.startTimer('retry', RETRY_MS, { type: 'timer.retry' });
   }
-
-  #status() {
-    return {
-      database: this.#store.options.database,
-      origin: this.#store.origin,
-      positions: this.#readers.sharedPositions(),
-      clock: this.#store.clock,
-      ready: this.#catchingUp.isReady,
-      ownPast: this.#history.account,
-      refuses: this.#catchingUp.refusals.all(),
-      refusedBy: this.#history.refusals(this.#catchingUp.told().keys()),
-      copy: this.#catchingUp.progress,
-      peers: this.#catchingUp.standings(),
-      parted: this.#catchingUp.memory.parted(),
-      copyPace: this.#catchingUp.memory.copyPace,
-      nowMs: this.#nowMs(),
-    };
-  }
 }
+
+const corruptionIn = (reason: StopReason): Error | null =>
+  reason.kind !== 'stopped' && isCorruption(reason.error) ? reason.error : null;
 
 /** The writer restarts; the sender starts again from the vector. */
 const ignoreFailure = (): void => undefined;

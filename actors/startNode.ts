@@ -9,11 +9,12 @@ import { SkeinError } from '../protocol/errors.js';
 import type { User } from '../protocol/operations.js';
 import { clusterSpec } from './clusterSupervisor.js';
 import { databaseFiles } from './databaseFiles.js';
+import type { OpenDatabases } from './openDatabases.js';
 import { systemEnvironment, type Environment } from './environment.js';
 import { createSystem } from './kernel/index.js';
 import type { ActorRef, ActorSystem, AskOptions } from './kernel/types.js';
 import { LoginCache } from './loginCache.js';
-import type { ClusterMessage, ClusterOverview } from './messages.js';
+import type { ClusterMessage, ClusterOverview, DatabaseStatus } from './messages.js';
 import type { Health, NodeHandle } from './node.js';
 import { memoryTransport } from './transport/memoryDefault.js';
 import type { Transport } from './transport/types.js';
@@ -55,6 +56,7 @@ export class RunningNode implements NodeHandle {
   readonly environment: Environment;
   readonly log: Logger;
   readonly #logins: LoginCache;
+  readonly #databases: OpenDatabases;
   #phase: 'starting' | 'running' | 'failed' | 'stopped' = 'starting';
   #closing: Promise<void> | null = null;
   #failure: Error | null = null;
@@ -83,7 +85,9 @@ export class RunningNode implements NodeHandle {
       },
     });
     const transport = options.transport ?? transportFor(config);
-    const resources = { config, environment, log, transport, files: databaseFiles(config.storage) };
+    const files = databaseFiles(config.storage);
+    const resources = { config, environment, log, transport, files };
+    this.#databases = files.databases;
     this.cluster = this.system.spawn(
       clusterSpec({
         resources,
@@ -156,11 +160,13 @@ export class RunningNode implements NodeHandle {
         ready: false,
         started: false,
       };
-    const problems = problemsOf(this.tree());
     const { databases } = await this.overview();
+    const problems = [...problemsOf(this.tree()), ...databases.flatMap(damageProblem)];
     const unready = databases.filter(({ ready }) => !ready).map(({ database }) => database);
     const ready = problems.every((problem) => !problem.includes('router:')) && unready.length === 0;
-    const waiting = unready.map((database) => `database ${database} is catching up by copy`);
+    const waiting = databases
+      .filter(({ ready, damage }) => !ready && !damage)
+      .map(({ database }) => `database ${database} is catching up by copy`);
     return {
       status: problems.length > 0 ? 'degraded' : 'ok',
       problems: [...problems, ...waiting],
@@ -178,9 +184,15 @@ export class RunningNode implements NodeHandle {
     return this.system.deadLetters();
   }
 
+  async #stop(): Promise<void> {
+    await this.system.stop();
+    // What a writer that is down for good has left open.
+    await this.#databases.releaseAll();
+  }
+
   /** Stops everything in order and waits for it. Again: the same promise. */
   close(): Promise<void> {
-    this.#closing ??= this.system.stop().finally(() => {
+    this.#closing ??= this.#stop().finally(() => {
       clearInterval(this.#hold);
       if (this.#phase !== 'failed') this.#phase = 'stopped';
     });
@@ -211,6 +223,16 @@ const rootOf = (error: Error): Error => {
   return error;
 };
 
+const damageProblem = ({ database, damage }: DatabaseStatus): string[] => {
+  if (!damage) return [];
+  const { rows, entries, tables } = damage;
+  const partial = tables.map(({ table, reason }) => `${table} (${reason})`).join(', ');
+  return [
+    `database ${database} is damaged: ${rows} rows and ${entries} log entries cannot be read` +
+      (partial && `; held in part: ${partial}`),
+  ];
+};
+
 const problemsOf = (tree: ReturnType<ActorSystem['tree']>): string[] =>
   tree.flatMap((actor): string[] => {
     const below = problemsOf(actor.children);
@@ -218,5 +240,6 @@ const problemsOf = (tree: ReturnType<ActorSystem['tree']>): string[] =>
     if (actor.state === 'backingOff') return [`${actor.path} waits to be restarted`, ...below];
     if (actor.state === 'failed')
       return [`${actor.path} is down: ${actor.lastCrash?.message ?? 'crashed'}`, ...below];
+    if (actor.phase.startsWith('read only: ')) return [`${actor.path} is ${actor.phase}`, ...below];
     return below;
   });

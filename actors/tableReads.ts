@@ -23,9 +23,10 @@ export const getRecords = (
 
 export const searchRecords = async (
   store: Store,
-  request: { table: string; query: SearchQuery; nowMs: number },
+  request: { table: string; query: SearchQuery; nowMs: number; refuseDamaged?: boolean },
 ): Promise<RecordObject[]> => {
-  const snapshot = openTable(store, store.catalog.get(request.table), request.nowMs);
+  const { nowMs, refuseDamaged = false } = request;
+  const snapshot = openTable(store, store.catalog.get(request.table), { nowMs, refuseDamaged });
   try {
     return await searchAll(snapshot, request.query);
   } finally {
@@ -57,7 +58,7 @@ const describe = async (
   table: Table,
   { exactCount, nowMs }: { exactCount: boolean; nowMs: number },
 ) => {
-  const snapshot = openTable(store, table, nowMs);
+  const snapshot = openTable(store, table, { nowMs });
   try {
     const { count, exact } = await snapshot.count(exactCount ? Infinity : COUNT_MAX);
     return {

@@ -103,6 +103,17 @@ export const limits = {
   /** Rows in one answer of a search without a limit are streamed; rows in one multi-get. */
   readBatchRows: 500,
 
+  // ---- damage
+  /** Rows of one database that cannot be read, noted one by one. */
+  damagedRowsMax: 10_000,
+  /** Of those, named in a status; and told one by one in the log, in one life of the writer. */
+  damagedRowsNamed: 20,
+  /** A log is read back this far at a start, over all origins: farther than LevelDB's own journal can reach. */
+  logCheckBytes: 32 * MIB,
+  /** Between two tries of a disk that does not take writes. */
+  diskRetryMsMin: 1_000,
+  diskRetryMsMax: 30_000,
+
   // ---- operations API
   operationBodyBytesMax: 1024 * MIB,
   operationBodyBytesBeforeAuthentication: 1 * MIB,

@@ -205,6 +205,19 @@ export class Catalog {
     if (known) this.#store(table, { ...known, index: 'none', dropped: true }, batch);
   }
 
+  /** New tables get no lower numbers. */
+  numberFrom(number: number): void {
+    this.#nextNumber = Math.max(this.#nextNumber, number);
+  }
+
+  /** Entries of indexes may be missing. */
+  rebuildIndexes(batch: Puts): void {
+    for (const table of this.tables)
+      for (const attribute of table.attributes.values())
+        if (attribute.index === 'ready')
+          this.#store(table, { ...attribute, index: 'building' }, batch);
+  }
+
   /** Numbers of tables whose rows and indexes can be erased; each is given once. */
   takeRetired(): number[] {
     const retired = this.#retired;

@@ -33,6 +33,7 @@ import { evaluate, type LocalWrite, type WriteResult } from './evaluate.js';
 import { CLOCK_KEY, logKey } from './keys.js';
 import type { CommittedEntry } from './logTail.js';
 import { putMark } from './marks.js';
+import { PendingRows } from './pendingRows.js';
 import { RowWriter } from './rowWriter.js';
 import { isSoundRow, readTables, soundChanges } from './soundness.js';
 import { isLocalOrigin } from './origins.js';
@@ -128,6 +129,7 @@ export class Commit {
       newKey: request.newKey,
       table: (name) => store.catalog.get(name),
       row: (table, key) => this.rows.row(table, key),
+      isDamaged: (table, key) => this.rows.isDamaged(table, key),
     });
     store.clock = version;
     const sequence = this.#log({ version, tables, ...request });
@@ -273,7 +275,8 @@ export class Commit {
   /** Writes everything in one batch. After a rejection the store must be closed and opened again. */
   async write(): Promise<void> {
     const store = this.#store;
-    if (this.isEmpty && !this.#noted && this.#marked.size === 0) {
+    const { damage } = store;
+    if (this.isEmpty && !this.#noted && this.#marked.size === 0 && !damage.isUnwritten) {
       await this.#batch.close();
       return;
     }
@@ -285,11 +288,14 @@ export class Commit {
       if (mark) putMark({ batch: this.#batch, origins: store.origins, origin, version: mark });
     }
     store.origins.flush(this.#batch);
+    damage.flush(this.#batch);
     this.#batch.put(CLOCK_KEY, encode(store.clock));
     store.inFlight = this.rows.rows;
     await this.#batch.write({ sync: !store.options.writeAsync } as object);
+    store.inFlight = new PendingRows();
     for (const [origin, position] of moved) store.durable.set(origin, position);
     for (const entry of this.#entries) store.tail.add(entry);
+    for (const storeKey of this.rows.healed) damage.forgetRow(storeKey);
   }
 
   /** Gives the batch up. The store's accepted state is void: close and open it again. */

@@ -58,6 +58,8 @@ export class CopiedRows {
   #waiting: CopiedRow[] = [];
   #isInherited = false;
   #hasEnd = false;
+  /** Findings of damage when this began, if a copy to its end makes up for all of them; null: it does not. */
+  readonly #heals: number | null;
 
   /** `after`: where an earlier snapshot of the same copy got to. */
   constructor(store: Store, snapshot: Snapshot, after: CopyPlaceOnWire | null) {
@@ -80,6 +82,9 @@ export class CopiedRows {
     const { tableAt, keyAt } = placeIn(snapshot.tables, after);
     this.#tableAt = tableAt;
     this.#keyAt = keyAt;
+    // From the first row, and from a node that has all that this one ever had.
+    const isEverything = after === null && coversAll(snapshot.positions, store.hadWhenDamaged);
+    this.#heals = isEverything ? store.damage.findings : null;
   }
 
   add(rows: readonly CopiedRow[]): void {
@@ -185,8 +190,23 @@ export class CopiedRows {
   }
 
   async #walkToTheEnd(commit: Commit, options: MergeOptions): Promise<MergeStep> {
-    if (this.#tableAt >= this.#tables.length) return idle('ended');
+    if (this.#tableAt >= this.#tables.length) return this.#end(commit);
     return this.#walk(commit, [], options, null);
+  }
+
+  /** What could not be read before has come again, unless more was found meanwhile. */
+  #end(commit: Commit): MergeStep {
+    const { damage } = this.#store;
+    if (damage.isEmpty || this.#heals !== damage.findings) return idle('ended');
+    // Rows that are not written yet would be read as what was there before.
+    if (commit.rowCount > 0) return { state: 'more', count: 0, place: null };
+    const notes = damage.healAll();
+    for (const named of this.#tables) {
+      const table = this.#resolve(commit, named);
+      if (typeof table !== 'string') notes.push(...damage.healTable(table.number));
+    }
+    for (const note of notes) commit.putNote(note, undefined);
+    return idle('ended');
   }
 
   #merge(commit: Commit, page: Page): void {
@@ -210,9 +230,10 @@ export class CopiedRows {
     rewriting: Rewriting,
   ): void {
     const isWhole = isHeldWhole(table);
+    const isMineWhole = isWhole && !this.#store.damage.isPartial(table.number);
     const kept =
       mine && isWhole && isTheirsWhole ? withoutSuperseded(mine, this.#isTheirs, theirs) : mine;
-    const taken = theirs && isWhole ? withoutSuperseded(theirs, this.#isMine, mine) : theirs;
+    const taken = theirs && isMineWhole ? withoutSuperseded(theirs, this.#isMine, mine) : theirs;
     if (mine && kept !== mine) {
       const place = { copy: options.copy, table: table.number, primaryKey: key };
       commit.putNote(droppedKey(place), EMPTY);
@@ -283,6 +304,17 @@ const pairOf = (pairs: Map<string, Pair>, key: Uint8Array): Pair => {
 /** What this node knows of a table that stays here, or did, says nothing about rows that others lack. */
 const isHeldWhole = (table: Table): boolean =>
   table.definition.replicate !== false && !table.wasLocal;
+
+/** Whether whoever is there has all that `vector` says, but for what stays on its node. */
+export const coversAll = (
+  positions: Iterable<OriginPosition>,
+  vector: Store['hadWhenDamaged'],
+): boolean => {
+  const reached = new Map([...positions].map(({ origin, sequence }) => [origin, sequence]));
+  return [...vector].every(
+    ([origin, { sequence }]) => isLocalOrigin(origin) || (reached.get(origin) ?? 0) >= sequence,
+  );
+};
 
 const isOf = (
   row: { readonly table: string; readonly generation: number },

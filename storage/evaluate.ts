@@ -6,7 +6,7 @@
 import { encode, encodeRecord } from '../protocol/codec.js';
 import { millisecondsOf } from '../protocol/clock.js';
 import type { KeyedChange, TableChanges } from '../protocol/entry.js';
-import { invalidRequest } from '../protocol/errors.js';
+import { invalidRequest, SkeinError } from '../protocol/errors.js';
 import type { Version } from '../protocol/ids.js';
 import { DEADLINE, shownAt, withDeadline, type Moment } from '../protocol/expiry.js';
 import type { Key, RecordObject } from '../protocol/operations.js';
@@ -47,6 +47,8 @@ export interface EvaluationInput {
   readonly newKey: () => string;
   readonly table: (name: string) => Table;
   readonly row: (table: Table, key: Uint8Array) => Row | undefined;
+  /** Whether the row cannot be read; asked after `row` where that matters. */
+  readonly isDamaged: (table: Table, key: Uint8Array) => boolean;
 }
 
 export const evaluate = (
@@ -106,7 +108,7 @@ class StagedTable {
     const skipped: Key[] = [];
     for (const key of keys) {
       const bytes = encodeKey(key);
-      if (!this.#exists(bytes)) {
+      if (!this.#exists(bytes) && !this.#isDamaged(bytes)) {
         skipped.push(key);
         continue;
       }
@@ -124,6 +126,7 @@ class StagedTable {
       const key = this.#keyOf(type, record, index);
       const bytes = encodeKey(key);
       const change = this.#changeFor(type, { record, key, bytes, index });
+      if (type !== 'put') this.#refuseDamaged(key, bytes);
       if (!change) {
         skipped.push(key);
         continue;
@@ -234,6 +237,22 @@ class StagedTable {
 
   #shown(key: Buffer): Row | undefined {
     return shownAt(this.#input.row(this.#table, key), this.#moment);
+  }
+
+  /** A row that was replaced or erased by this transaction is whole again. */
+  #isDamaged(key: Buffer): boolean {
+    const staged = this.#staged.get(key.toString('latin1'));
+    return !staged && this.#input.isDamaged(this.#table, key);
+  }
+
+  /** Whether it is visible, and what it would become, is not known. */
+  #refuseDamaged(key: Key, bytes: Buffer): void {
+    if (!this.#isDamaged(bytes)) return;
+    const { database, name } = this.#table.definition;
+    throw new SkeinError(
+      'DAMAGED',
+      `The row ${JSON.stringify(key)} of '${database}.${name}' cannot be read; delete it, or replace it whole`,
+    );
   }
 
   #createdBefore(key: Buffer): number | undefined {

@@ -12,6 +12,7 @@ export const PREFIX = {
   attribute: 0x05,
   mark: 0x06,
   dropped: 0x07,
+  damage: 0x08,
   row: 0x10,
   index: 0x20,
   tombstone: 0x30,
@@ -115,6 +116,15 @@ export const readDeadlineKey = (
   const { version: endedAtMs, table, primaryKey } = readTombstoneKey(key);
   return { endedAtMs, table, primaryKey };
 };
+
+/** The note of a row that cannot be read, or, without a primary key, of a table that may lack rows. */
+export const damageKey = (table: number, primaryKey: Uint8Array = NO_KEY): Buffer => {
+  const key = rowKey(table, primaryKey);
+  key[0] = PREFIX.damage;
+  return key;
+};
+
+const NO_KEY = new Uint8Array(0);
 
 /** A row of which the copy with that number dropped something. */
 export const droppedKey = (place: {

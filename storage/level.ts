@@ -30,6 +30,25 @@ export const openDirectory = async (directory: string): Promise<Level> => {
   return level as unknown as Level;
 };
 
+/** Saves what can be saved of a closed database whose files are damaged. STORAGE_FAILED when that is nothing. */
+export const repairDirectory = async (directory: string): Promise<void> => {
+  const { Level: ClassicLevel } = await import('level');
+  try {
+    await (ClassicLevel as unknown as Repairs).repair(directory);
+  } catch (error) {
+    throw new SkeinError(
+      'STORAGE_FAILED',
+      `The files in ${directory} are damaged and cannot be repaired: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+};
+
+/** The types of `level` leave out what only one of its implementations has. */
+interface Repairs {
+  repair(location: string): Promise<void>;
+}
+
 /** A database that is gone when it is closed. */
 export const openMemory = async (): Promise<Level> => {
   const { MemoryLevel } = await import('memory-level');
@@ -50,10 +69,21 @@ const openExplained = async (level: Level, directory: string): Promise<void> => 
       );
     throw new SkeinError(
       'STORAGE_FAILED',
-      `Cannot open the data directory ${directory}: ${messageOf(error)}`,
+      `Cannot open the data directory ${directory}: ${reasonOf(error)}`,
       { cause: error },
     );
   }
+};
+
+/** abstract-level says that it did not open; why stands behind that. */
+const reasonOf = (error: unknown): string =>
+  messageOf(error instanceof Error && error.cause instanceof Error ? error.cause : error);
+
+/** Whether LevelDB says that its files are damaged. */
+export const isCorruption = (thrown: unknown): boolean => {
+  for (let at = thrown; at instanceof Error; at = at.cause)
+    if ('code' in at && at.code === 'LEVEL_CORRUPTION') return true;
+  return false;
 };
 
 const causeCode = (error: unknown): unknown => {

@@ -4,6 +4,7 @@
  */
 import type { OriginId } from '../protocol/ids.js';
 import { logFrom, sequenceOf } from './keys.js';
+import { isEntryAt } from './logCheck.js';
 import type { Store } from './store.js';
 import type { Vector } from './vector.js';
 
@@ -11,7 +12,7 @@ export type LogRead =
   | { readonly kind: 'entries'; readonly entries: readonly Buffer[] }
   /** Nothing durable after that position. */
   | { readonly kind: 'end' }
-  /** The log begins later: only a copy can help. */
+  /** The log begins later, or its next entry cannot be read: another node, or a copy, has to help. */
   | { readonly kind: 'tooOld' };
 
 export interface LogReader {
@@ -57,19 +58,37 @@ const readDisk = async (
       const found = await iterator.nextv(READ_AHEAD);
       if (found.length === 0) break;
       for (const [key, entry] of found) {
-        // The log was trimmed since its start was looked at.
-        if (entries.length === 0 && sequenceOf(key) !== request.after + 1)
-          return { kind: 'tooOld' };
+        const next = request.after + 1 + entries.length;
         if (bytes > 0 && bytes + entry.length > request.bytesMax)
           return { kind: 'entries', entries };
+        const isMissing = sequenceOf(key) !== next;
+        if (isMissing || !isEntryAt(request.origin, next, entry))
+          return endedBefore(store, request.origin, { next, entries, isMissing });
         entries.push(entry);
         bytes += entry.length;
       }
     }
+  } catch (error) {
+    throw store.readFailed(error);
   } finally {
     await iterator.close();
   }
-  return entries.length > 0 ? { kind: 'entries', entries } : END;
+  if (entries.length > 0) return { kind: 'entries', entries };
+  const next = request.after + 1;
+  return endedBefore(store, request.origin, { next, entries, isMissing: true });
+};
+
+/** The next entry is not there, or cannot be read. What was read before it is given first. */
+const endedBefore = (
+  store: Store,
+  origin: OriginId,
+  { next, entries, isMissing }: { next: number; entries: readonly Buffer[]; isMissing: boolean },
+): LogRead => {
+  if (entries.length > 0) return { kind: 'entries', entries };
+  const present = store.durable.get(origin);
+  // The log was trimmed since its start was looked at.
+  if (present && next >= present.logStart) store.damage.noteEntry(origin, next, isMissing);
+  return { kind: 'tooOld' };
 };
 
 const READ_AHEAD = 64;

@@ -6,6 +6,7 @@ import { version as asVersion, type OriginId, type Version } from '../protocol/i
 import { allOf, markKey, numberOf, PREFIX, readSafeInteger, writeSafeInteger } from './keys.js';
 import type { Level, Puts } from './level.js';
 import type { Origins } from './origins.js';
+import { sealed, unsealed } from './seal.js';
 
 export const loadMarks = async (
   level: Pick<Level, 'iterator'>,
@@ -15,7 +16,10 @@ export const loadMarks = async (
   const marks = new Map<OriginId, Version>();
   const range = { ...allOf(PREFIX.mark), ...options } as ReturnType<typeof allOf>;
   for await (const [key, value] of level.iterator(range))
-    marks.set(origins.originOf(numberOf(key)), asVersion(readSafeInteger(value, 0)));
+    marks.set(
+      origins.originOf(numberOf(key)),
+      asVersion(readSafeInteger(unsealed(key, value, 'A mark'), 0)),
+    );
   return marks;
 };
 
@@ -27,5 +31,6 @@ export const putMark = (place: {
 }): void => {
   const bytes = Buffer.allocUnsafe(8);
   writeSafeInteger(bytes, place.version, 0);
-  place.batch.put(markKey(place.origins.numberOf(place.origin)), bytes);
+  const key = markKey(place.origins.numberOf(place.origin));
+  place.batch.put(key, sealed(key, bytes));
 };

@@ -7,6 +7,7 @@ import type { OriginId } from '../protocol/ids.js';
 import { allOf, numberOf, originKey, PREFIX } from './keys.js';
 import type { Level, Puts } from './level.js';
 import type { OriginNumbers } from './rowFormat.js';
+import { sealed, unsealed } from './seal.js';
 
 export class Origins implements OriginNumbers {
   #numbers = new Map<OriginId, number>();
@@ -16,7 +17,7 @@ export class Origins implements OriginNumbers {
   static async load(level: Level): Promise<Origins> {
     const origins = new Origins();
     for await (const [key, value] of level.iterator(allOf(PREFIX.origin)))
-      origins.#set(numberOf(key), value.toString('utf8') as OriginId);
+      origins.#set(numberOf(key), unsealed(key, value, 'An origin').toString('utf8') as OriginId);
     return origins;
   }
 
@@ -42,8 +43,10 @@ export class Origins implements OriginNumbers {
 
   /** Writes the numbers given since the last call. */
   flush(batch: Puts): void {
-    for (const number of this.#unwritten)
-      batch.put(originKey(number), Buffer.from(this.originOf(number), 'utf8'));
+    for (const number of this.#unwritten) {
+      const key = originKey(number);
+      batch.put(key, sealed(key, Buffer.from(this.originOf(number), 'utf8')));
+    }
     this.#unwritten = [];
   }
 

@@ -74,6 +74,7 @@ export class OrphanSweep {
       commit.putNote(note, undefined);
       if (!target) continue;
       const row: Row | undefined = commit.rows.row(target, primaryKey);
+      if (commit.rows.isDamaged(target, primaryKey)) continue;
       const rewriting = rewritingOf(commit, target, step);
       rewriting.add(primaryKey, written(row));
       rewriting.end();

@@ -9,6 +9,7 @@ import { sequence, version as asVersion, type OriginId, type Version } from '../
 import { writtenAgain } from '../protocol/lateNews.js';
 import type { Commit } from './commit.js';
 import { logFrom, logKey, sequenceOf } from './keys.js';
+import { isEntryAt } from './logCheck.js';
 import { Rewriting } from './rewriting.js';
 import type { Store } from './store.js';
 import type { Position } from './vector.js';
@@ -90,7 +91,7 @@ interface PartedEntry {
 const storedHeader = (store: Store, origin: OriginId, at: number) => {
   const number = store.origins.knownNumberOf(origin);
   const bytes = number === undefined ? undefined : store.level.getSync(logKey(number, at));
-  return bytes && readEntryHeader(bytes);
+  return bytes && isEntryAt(origin, at, bytes) ? readEntryHeader(bytes) : undefined;
 };
 
 /** Entries that the peer cannot have: beyond its last one, or newer. */
@@ -101,7 +102,8 @@ const entriesBeyond = async (store: Store, fork: Fork): Promise<PartedEntry[]> =
   const parted: PartedEntry[] = [];
   for await (const [key, bytes] of store.level.iterator(logFrom(number, first))) {
     const at = sequenceOf(key);
-    if (at > fork.sequence || readEntryHeader(bytes).version > fork.version)
+    if (!isEntryAt(fork.origin, at, bytes)) store.damage.noteEntry(fork.origin, at, false);
+    else if (at > fork.sequence || readEntryHeader(bytes).version > fork.version)
       parted.push({ at, bytes });
   }
   return parted;

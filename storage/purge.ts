@@ -55,6 +55,8 @@ export class Purge {
     const table = this.#tableNumbered(place.table);
     const old = table && commit.rows.row(table, place.primaryKey);
     const dead = old && deleteIn(old);
+    // What it holds of deletes is not known: it is looked at again when it is whole.
+    if (table && commit.rows.isDamaged(table, place.primaryKey)) return;
     if (!table || !old || dead?.version !== place.version)
       return commit.putNote(indexKey, undefined);
     if (!coveredBy(this.#store.accepted)(dead)) return;

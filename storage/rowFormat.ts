@@ -1,6 +1,6 @@
 /**
- * A row as stored bytes and back. Origins are the store's short numbers here, names outside
- * (origins.ts). Called by commit.ts, tables.ts and snapshot.ts; knows no LevelDB.
+ * A row as stored bytes and back, with a checksum over its key and itself at the end (seal.ts). Origins are the store's
+ * short numbers here, names outside (origins.ts). Called by rowWriter.ts, store.ts, tables.ts and snapshot.ts.
  *
  *   1 whole    u64 version, varint origin, the record
  *   2 deleted  u64 version, varint origin
@@ -14,6 +14,7 @@ import { SkeinError } from '../protocol/errors.js';
 import { version as asVersion, type OriginId } from '../protocol/ids.js';
 import type { PatchedRow, Register, Row } from '../protocol/row.js';
 import { writeSafeInteger } from './keys.js';
+import { isIntact, SEAL_BYTES, sealInPlace } from './seal.js';
 
 /** Translates between origins and the short numbers they have in one store. */
 export interface OriginNumbers {
@@ -25,7 +26,37 @@ const WHOLE = 1;
 const DELETED = 2;
 const PATCHED = 3;
 
-export const encodeRow = (row: Row, origins: OriginNumbers): Buffer => {
+export const encodeRow = (storeKey: Uint8Array, row: Row, origins: OriginNumbers): Buffer =>
+  sealInPlace(storeKey, encode(row, origins));
+
+/** DAMAGED when the bytes are not what was stored under that key, or no row. Values are views into them. */
+export const decodeRow = (storeKey: Uint8Array, bytes: Buffer, origins: OriginNumbers): Row => {
+  try {
+    if (isIntact(storeKey, bytes)) return decode(bytes.subarray(0, -SEAL_BYTES), origins);
+  } catch (error) {
+    throw new SkeinError('DAMAGED', 'A stored row cannot be read', { cause: error });
+  }
+  throw new SkeinError('DAMAGED', 'A stored row cannot be read: its checksum is wrong');
+};
+
+/** Whether these bytes were stored under that key; to be asked before the two functions below. */
+export const isIntactRow = isIntact;
+
+/** The record of an intact row without building the row, when it was written by one put; else undefined. */
+export const wholeBody = (bytes: Buffer): Buffer | undefined => {
+  if (bytes[0] !== WHOLE) return undefined;
+  let offset = 9;
+  while ((bytes[offset] ?? 0) >= 0x80) offset++;
+  return bytes.subarray(offset + 1, -SEAL_BYTES);
+};
+
+/** Of an intact row. */
+export const isStoredDelete = (bytes: Buffer): boolean => bytes[0] === DELETED;
+
+const EMPTY = new Uint8Array(0);
+
+/** With room for the checksum at the end. */
+const encode = (row: Row, origins: OriginNumbers): Buffer => {
   switch (row.kind) {
     case 'whole':
       return stamped(WHOLE, row.stamp, origins, row.body);
@@ -38,32 +69,11 @@ export const encodeRow = (row: Row, origins: OriginNumbers): Buffer => {
   }
 };
 
-/** DAMAGED when the bytes are no row. Values are views into them. */
-export const decodeRow = (bytes: Buffer, origins: OriginNumbers): Row => {
-  try {
-    return decode(bytes, origins);
-  } catch (error) {
-    throw new SkeinError('DAMAGED', 'A stored row cannot be read', { cause: error });
-  }
-};
-
-/** The record of a stored row without building the row, when it was written by one put; else undefined. */
-export const wholeBody = (bytes: Buffer): Buffer | undefined => {
-  if (bytes[0] !== WHOLE) return undefined;
-  let offset = 9;
-  while ((bytes[offset] ?? 0) >= 0x80) offset++;
-  return bytes.subarray(offset + 1);
-};
-
-export const isStoredDelete = (bytes: Buffer): boolean => bytes[0] === DELETED;
-
-const EMPTY = new Uint8Array(0);
-
 const stamped = (kind: number, stamp: Stamp, origins: OriginNumbers, body: Uint8Array): Buffer => {
   const origin = origins.numberOf(stamp.origin);
   const bodyAt = origin < 0x80 ? 10 : origin < 0x4000 ? 11 : 14;
   if (bodyAt === 14) return stampedLong(kind, stamp, origin, body);
-  const bytes = Buffer.allocUnsafe(bodyAt + body.length);
+  const bytes = Buffer.allocUnsafe(bodyAt + body.length + SEAL_BYTES);
   bytes[0] = kind;
   writeSafeInteger(bytes, stamp.version, 1);
   if (bodyAt === 10) bytes[9] = origin;
@@ -76,11 +86,12 @@ const stamped = (kind: number, stamp: Stamp, origins: OriginNumbers, body: Uint8
 };
 
 const stampedLong = (kind: number, stamp: Stamp, origin: number, body: Uint8Array): Buffer => {
-  const writer = new ByteWriter(16 + body.length);
+  const writer = new ByteWriter(16 + body.length + SEAL_BYTES);
   writer.u8(kind);
   writer.u64(stamp.version);
   writer.varint(origin);
   writer.bytes(body);
+  writer.u32(0);
   return writer.finish();
 };
 
@@ -111,6 +122,7 @@ const encodePatched = (row: PatchedRow, origins: OriginNumbers): Buffer => {
     writer.varint(register.value.length);
     writer.bytes(register.value);
   }
+  writer.u32(0);
   return writer.finish();
 };
 

@@ -3,15 +3,17 @@
  * of the definitions table the catalog. Used by commit.ts only. Knows no log and no positions.
  */
 import { compareStamps, type Stamp } from '../protocol/clock.js';
-import type { TableGeneration, TableName } from '../protocol/ids.js';
+import { version as asVersion } from '../protocol/ids.js';
+import type { TableGeneration, TableName, Version } from '../protocol/ids.js';
 import { endedAtMs, settled } from '../protocol/expiry.js';
 import { joinOptional, newestStamp, recordOf, type Row } from '../protocol/row.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
+import { isWholeSince } from './damage.js';
 import { definitionOf, readDefinitionKey } from './definitionRows.js';
 import { IndexEntries } from './indexes.js';
 import { deadlineKey, rowKey, tombstoneKey } from './keys.js';
 import { PendingRows } from './pendingRows.js';
-import { encodeRow } from './rowFormat.js';
+import { encodeRow, isIntactRow } from './rowFormat.js';
 import type { Store } from './store.js';
 
 /** Where a row lies: in a table, or among the definitions. */
@@ -29,6 +31,8 @@ export class RowWriter {
   count = 0;
   /** A table was defined, replaced or dropped. */
   definitionsChanged = false;
+  /** Rows that could not be read, and are whole again with this batch. */
+  readonly healed: Buffer[] = [];
   readonly #store: Store;
   readonly #batch: Batch;
   readonly #indexes: IndexEntries;
@@ -44,9 +48,19 @@ export class RowWriter {
     return this.#store.catalog.resolve(table, generation);
   }
 
-  /** The row as accepted so far. */
+  /** The row as accepted so far. Undefined: none, or it cannot be read. */
   row(target: Target, key: Uint8Array): Row | undefined {
     return this.#store.row(rowKey(target.number, key), this.rows);
+  }
+
+  /** Whether what is there cannot be read, or lacks what could not be read before; only of what has been noted. */
+  isDamaged(target: Target, key: Uint8Array): boolean {
+    const { damage } = this.#store;
+    if (damage.isEmpty) return false;
+    const storeKey = rowKey(target.number, key);
+    if (!damage.isNoted(storeKey)) return false;
+    const row = this.row(target, key);
+    return row === undefined || damage.isIncomplete(storeKey, row);
   }
 
   /** Joins one row in: reads the old one only when it can matter. */
@@ -57,10 +71,20 @@ export class RowWriter {
     const { version } = newestStamp(place.row);
     const blind =
       place.mayBeBlind && !needsOldRow(target) && store.recency.isNewest(storeKey, version);
-    const old = blind ? undefined : store.row(storeKey, this.rows);
+    const old = blind ? undefined : store.row(storeKey, this.rows, before(version, store.clock));
     const row = joinOptional(old, place.row);
     store.recency.note(storeKey, version);
+    if (!old && store.damage.isFull && !blind && this.#isUnnoted(storeKey, row)) return;
     if (row !== old) this.#put(storeKey, { target, key, old, row });
+  }
+
+  /** What is there cannot be read, and is not noted: the row would be taken for whole. */
+  #isUnnoted(storeKey: Buffer, row: Row): boolean {
+    const { damage, level, clock } = this.#store;
+    if (damage.isNoted(storeKey) || this.rows.get(storeKey) !== undefined) return false;
+    const present = this.#store.inFlight.get(storeKey) ?? level.getSync(storeKey);
+    if (!present || isIntactRow(storeKey, present)) return false;
+    return !isWholeSince(row, before(newestStamp(row).version, clock));
   }
 
   /** Puts a row in place of the one that is here; undefined takes it away. `old` is what `row` gives. */
@@ -77,6 +101,7 @@ export class RowWriter {
       this.#store.recency.note(storeKey, newestStamp(row).version);
       return this.#put(storeKey, { target, key, old, row });
     }
+    if (this.#store.damage.isNoted(storeKey)) this.#heal(storeKey);
     this.#batch.del(storeKey);
     this.rows.add(storeKey, null);
     this.count++;
@@ -95,7 +120,9 @@ export class RowWriter {
     place: { target: Target; key: Uint8Array; old: Row | undefined; row: Row },
   ): void {
     const { target, key, old, row } = place;
-    const value = encodeRow(row, this.#store.origins);
+    const { damage, origins } = this.#store;
+    if (damage.isNoted(storeKey) && !damage.isIncomplete(storeKey, row)) this.#heal(storeKey);
+    const value = encodeRow(storeKey, row, origins);
     this.#batch.put(storeKey, value);
     this.rows.add(storeKey, value);
     this.count++;
@@ -103,6 +130,11 @@ export class RowWriter {
     this.#followDelete(target, key, old, row);
     this.#followDeadline(target, key, old, row);
     this.#followIndexes(target, key, old, row);
+  }
+
+  #heal(storeKey: Buffer): void {
+    this.#store.damage.unnote(this.#batch, storeKey);
+    this.healed.push(storeKey);
   }
 
   /** Deletes are found again by their age, also those under a newer write. Those of definitions are kept for ever. */
@@ -146,6 +178,10 @@ export class RowWriter {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** What is being joined has raised the clock already: all that was here before it is older. */
+const before = (version: Version, clock: Version): Version =>
+  version === clock ? asVersion(version - 1) : clock;
 
 /** The delete that a row holds. */
 export const deleteIn = (row: Row): Stamp | null => {

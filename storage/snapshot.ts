@@ -7,10 +7,10 @@ import type { CopiedRow } from './commit.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
 import { tableGeneration } from '../protocol/ids.js';
 import type { Mark } from '../protocol/frames.js';
-import { newestStamp } from '../protocol/row.js';
+import { newestStamp, type Row } from '../protocol/row.js';
 import { limits } from '../protocol/limits.js';
 import { primaryKeyOf, rowKey, rowsOf } from './keys.js';
-import { decodeRow } from './rowFormat.js';
+import { SkeinError } from '../protocol/errors.js';
 import { loadMarks } from './marks.js';
 import { isLocalOrigin } from './origins.js';
 import type { Store } from './store.js';
@@ -44,12 +44,14 @@ export const openCopy = async (store: Store, after?: CopyPlace): Promise<CopySou
   for (const origin of vector.keys()) if (isLocalOrigin(origin)) vector.delete(origin);
   const marks = await loadMarks(store.level, store.origins, { snapshot });
   const tables = tablesAfter(store, after);
-  const reader = new RowReader({ store, options: { snapshot }, tables, after });
+  const isWhole = ({ number }: CopiedTable): boolean => !store.damage.isPartial(number);
+  const whole = new Set(tables.filter(isWhole).map(({ number }) => number));
+  const reader = new RowReader({ store, options: { snapshot }, tables, after, whole });
   return {
     vector,
     marks: [...marks].map(([origin, version]) => ({ origin, version })),
     tables: sharedTables(store)
-      .filter(({ wasLocal }) => !wasLocal)
+      .filter(({ wasLocal, number }) => !wasLocal && !store.damage.isPartial(number))
       .map(({ name, generation }) => ({ table: name, generation })),
     estimateRows: () => reader.estimateRows(),
     next: (bytesMax) => reader.next(bytesMax),
@@ -99,6 +101,8 @@ class RowReader {
   readonly #options: object;
   #tables: CopiedTable[];
   readonly #after: CopyPlace | undefined;
+  /** Tables that the receiver was told are whole. */
+  readonly #whole: ReadonlySet<number>;
   #iterator: RowIterator | undefined;
 
   constructor(parts: {
@@ -106,8 +110,10 @@ class RowReader {
     options: object;
     tables: CopiedTable[];
     after: CopyPlace | undefined;
+    whole: ReadonlySet<number>;
   }) {
     this.#store = parts.store;
+    this.#whole = parts.whole;
     this.#options = parts.options;
     this.#tables = parts.tables;
     this.#after = parts.after;
@@ -128,14 +134,14 @@ class RowReader {
       const table = this.#tables[0];
       if (!table) break;
       this.#iterator ??= this.#open(table);
-      const found = await this.#iterator.nextv(limits.readBatchRows / 4);
+      const found = await this.#next(this.#iterator);
       if (found.length === 0) {
         await this.#nextTable();
         continue;
       }
       for (const [key, value] of found) {
-        const row = decodeRow(value, this.#store.origins);
-        if (isLocalOrigin(newestStamp(row).origin)) continue;
+        const row = this.#sound(key, value, table);
+        if (!row || isLocalOrigin(newestStamp(row).origin)) continue;
         rows.push({ table: table.name, generation: table.generation, key: primaryKeyOf(key), row });
         bytes += key.length + value.length;
       }
@@ -145,6 +151,27 @@ class RowReader {
       rows,
       place: last && { table: last.table, generation: last.generation, key: last.key },
     };
+  }
+
+  /**
+   * Undefined for a row that cannot be read: it is left out, as it may be from a table that is not said to be whole. From
+   * one that is, the receiver would take its absence for a delete: DAMAGED, and the copy begins anew, saying otherwise.
+   */
+  #sound(key: Buffer, value: Buffer, table: CopiedTable): Row | undefined {
+    const { damage } = this.#store;
+    const row = this.#store.readRow(key, value);
+    const isSound = row !== undefined && !damage.isIncomplete(key, row);
+    if (!isSound && this.#whole.has(table.number) && damage.isPartial(table.number))
+      throw new SkeinError('DAMAGED', `A row of ${table.name} cannot be read`);
+    return isSound ? row : undefined;
+  }
+
+  async #next(iterator: RowIterator): Promise<[Buffer, Buffer][]> {
+    try {
+      return await iterator.nextv(limits.readBatchRows / 4);
+    } catch (error) {
+      throw this.#store.readFailed(error);
+    }
   }
 
   async close(): Promise<void> {

@@ -19,7 +19,8 @@ import {
   rowsOf,
   type KeyRange,
 } from './keys.js';
-import { decodeRow, isStoredDelete, wholeBody } from './rowFormat.js';
+import { SkeinError } from '../protocol/errors.js';
+import { isIntactRow, isStoredDelete, wholeBody } from './rowFormat.js';
 import type { SearchSource, ValueRange } from './search.js';
 import type { Store } from './store.js';
 
@@ -30,34 +31,56 @@ export interface TableSnapshot extends SearchSource {
   close(): Promise<void>;
 }
 
-/** One record without a snapshot of its own: the newest durable state, unless it has expired at `nowMs`. */
+/**
+ * One record without a snapshot of its own: the newest durable state, unless it has expired at `nowMs`. DAMAGED when its
+ * row cannot be read.
+ */
 export const readRecord = (
   store: Store,
   table: Table,
   request: { key: Key; nowMs: number },
 ): RecordObject | undefined => {
   const { key } = request;
-  const bytes = store.level.getSync(rowKey(table.number, encodeKey(key)));
+  const storeKey = rowKey(table.number, encodeKey(key));
+  const bytes = readSync(store, storeKey);
+  if (bytes === undefined) return undefined;
   const moment = momentOf(table, request.nowMs);
-  return bytes === undefined ? undefined : visibleRecord({ store, table, moment, bytes, key });
+  const record = visibleRecord({ store, table, moment, bytes, key, storeKey });
+  if (record === DAMAGED) throw damaged(table, key);
+  return record;
 };
 
-/** What has expired at `nowMs` is not in it. */
-export const openTable = (store: Store, table: Table, nowMs: number): TableSnapshot => {
+/**
+ * What has expired at `nowMs` is not in it. Rows that cannot be read are left out, unless `refuseDamaged`: then a read that
+ * meets one fails with DAMAGED.
+ */
+export const openTable = (
+  store: Store,
+  table: Table,
+  { nowMs, refuseDamaged = false }: { nowMs: number; refuseDamaged?: boolean },
+): TableSnapshot => {
   const snapshot = store.level.snapshot();
   const options = { snapshot };
   const moment = momentOf(table, nowMs);
+  const rows = { store, table, moment, options };
+  const sound = (record: Visible, key: Key): RecordObject | undefined => {
+    if (record !== DAMAGED) return record;
+    if (refuseDamaged) throw damaged(table, key);
+    return undefined;
+  };
   const recordAt = (key: Key): RecordObject | undefined => {
-    const bytes = store.level.getSync(rowKey(table.number, encodeKey(key)), options);
-    return bytes === undefined ? undefined : visibleRecord({ store, table, moment, bytes, key });
+    const storeKey = rowKey(table.number, encodeKey(key));
+    const bytes = readSync(store, storeKey, options);
+    if (bytes === undefined) return undefined;
+    return sound(visibleRecord({ store, table, moment, bytes, key, storeKey }), key);
   };
   return {
     definition: table.definition,
     isIndexed: (attribute) => table.attributes.get(attribute)?.index === 'ready',
     get: (keys) => keys.map(recordAt),
-    scan: (scan) => scanRows({ store, table, moment, options, reverse: scan.reverse === true }),
-    scanIndex: (attribute, range) => scanIndex({ store, table, moment, options, attribute, range }),
-    count: (countMax) => countRows({ store, table, moment, options, countMax }),
+    scan: (scan) => scanRows({ ...rows, sound, reverse: scan.reverse === true }),
+    scanIndex: (attribute, range) => scanIndex({ ...rows, attribute, range }),
+    count: (countMax) => countRows({ ...rows, countMax }),
     close: () => snapshot.close(),
   };
 };
@@ -74,6 +97,26 @@ interface Scan {
   readonly options: object;
 }
 
+const DAMAGED = Symbol('a row that cannot be read');
+
+type Visible = RecordObject | undefined | typeof DAMAGED;
+
+const damaged = (table: Table, key: Key): SkeinError => {
+  const { database, name } = table.definition;
+  return new SkeinError(
+    'DAMAGED',
+    `The row ${JSON.stringify(key)} of '${database}.${name}' cannot be read: its stored bytes are damaged`,
+  );
+};
+
+const readSync = (store: Store, storeKey: Buffer, options: object = {}): Buffer | undefined => {
+  try {
+    return store.level.getSync(storeKey, options);
+  } catch (error) {
+    throw store.readFailed(error);
+  }
+};
+
 /** The key is that of the row, whatever its record says. */
 const visibleRecord = (place: {
   store: Store;
@@ -81,15 +124,23 @@ const visibleRecord = (place: {
   moment: Moment;
   bytes: Buffer;
   key: Key;
-}): RecordObject | undefined => {
-  const { store, table, moment, bytes, key } = place;
+  storeKey: Buffer;
+}): Visible => {
+  const { store, table, moment, bytes, key, storeKey } = place;
+  if (!isIntactRow(storeKey, bytes) || store.damage.isNoted(storeKey))
+    if (isDamagedRow(store, storeKey, bytes)) return DAMAGED;
   if (isStoredDelete(bytes)) return undefined;
-  const body = plainBody(bytes, moment) ?? shownBody(store, bytes, moment);
+  const body = plainBody(bytes, moment) ?? shownBody({ store, storeKey, bytes, moment });
   if (!body) return undefined;
   const record = decode(body) as RecordObject;
   delete record[DEADLINE];
   record[table.definition.primaryKey] = key;
   return withoutDropped(table, record);
+};
+
+const isDamagedRow = (store: Store, storeKey: Buffer, bytes: Buffer): boolean => {
+  const row = store.readRow(storeKey, bytes);
+  return row === undefined || store.damage.isIncomplete(storeKey, row);
 };
 
 /** The record of a row that was written by one put and never expires. */
@@ -98,15 +149,23 @@ const plainBody = (bytes: Buffer, { lifeMs }: Moment): Buffer | undefined => {
   return body && !hasDeadline(body) ? body : undefined;
 };
 
-const shownBody = (store: Store, bytes: Buffer, moment: Moment): Uint8Array | undefined => {
-  const row = shownAt(decodeRow(bytes, store.origins), moment);
+const shownBody = (place: {
+  store: Store;
+  storeKey: Buffer;
+  bytes: Buffer;
+  moment: Moment;
+}): Uint8Array | undefined => {
+  const { store, storeKey, bytes, moment } = place;
+  const stored = store.readRow(storeKey, bytes);
+  const row = stored && shownAt(stored, moment);
   return row && recordOf(row);
 };
 
-const isShown = ({ store, moment }: Scan, bytes: Buffer): boolean =>
+const isShown = ({ store, moment }: Scan, storeKey: Buffer, bytes: Buffer): boolean =>
+  isIntactRow(storeKey, bytes) &&
   !isStoredDelete(bytes) &&
   (plainBody(bytes, moment) !== undefined ||
-    shownAt(decodeRow(bytes, store.origins), moment) !== undefined);
+    shownBody({ store, storeKey, bytes, moment }) !== undefined);
 
 /** Attributes dropped on this node are hidden; the rows keep them, since drops stay local. */
 const withoutDropped = (table: Table, record: RecordObject): RecordObject => {
@@ -115,17 +174,21 @@ const withoutDropped = (table: Table, record: RecordObject): RecordObject => {
   return record;
 };
 
-async function* scanRows(scan: Scan & { reverse: boolean }): AsyncGenerator<RecordObject[]> {
-  const { store, table, moment, reverse } = scan;
+async function* scanRows(
+  scan: Scan & { reverse: boolean; sound: (record: Visible, key: Key) => RecordObject | undefined },
+): AsyncGenerator<RecordObject[]> {
+  const { store, table, moment, reverse, sound } = scan;
   const iterator = store.level.iterator({ ...rowsOf(table.number), ...scan.options, reverse });
   try {
     for (;;) {
-      const found = await iterator.nextv(limits.readBatchRows);
+      const found = await nextOf(store, iterator);
       if (found.length === 0) return;
       const records: RecordObject[] = [];
-      for (const [rowAt, bytes] of found) {
-        const key = decodeKey(primaryKeyOf(rowAt));
-        const record = visibleRecord({ store, table, moment, bytes, key });
+      for (const [storeKey, bytes] of found) {
+        // The key may be what is damaged: it is looked at only when the bytes were stored under it.
+        const isIntact = isIntactRow(storeKey, bytes);
+        const key = isIntact ? decodeKey(primaryKeyOf(storeKey)) : storeKey.toString('hex');
+        const record = sound(visibleRecord({ store, table, moment, bytes, key, storeKey }), key);
         if (record) records.push(record);
       }
       yield records;
@@ -134,6 +197,17 @@ async function* scanRows(scan: Scan & { reverse: boolean }): AsyncGenerator<Reco
     await iterator.close();
   }
 }
+
+const nextOf = async <Found>(
+  store: Store,
+  iterator: { nextv: (size: number) => Promise<Found[]> },
+): Promise<Found[]> => {
+  try {
+    return await iterator.nextv(limits.readBatchRows);
+  } catch (error) {
+    throw store.readFailed(error);
+  }
+};
 
 async function* scanIndex(
   scan: Scan & { attribute: string; range: ValueRange },
@@ -147,7 +221,7 @@ async function* scanIndex(
   });
   try {
     for (;;) {
-      const found = await iterator.nextv(limits.readBatchRows);
+      const found = await nextOf(store, iterator);
       if (found.length === 0) return;
       yield found.map((key) => decodeKey(key.subarray(splitIndexKey(key, INDEX_PREFIX_BYTES))));
     }
@@ -185,10 +259,10 @@ const countRows = async (
   let seen = 0;
   try {
     for (;;) {
-      const found = await iterator.nextv(limits.readBatchRows);
+      const found = await nextOf(store, iterator);
       if (found.length === 0) return { count, exact: true };
       for (const [key, value] of found) {
-        if (isShown(scan, value)) count++;
+        if (isShown(scan, key, value)) count++;
         bytes += primaryKeyOf(key).length + value.length;
         seen++;
       }

@@ -7,6 +7,7 @@ import { readEntryHeader } from '../protocol/entry.js';
 import { sequence, type OriginId } from '../protocol/ids.js';
 import type { Commit } from './commit.js';
 import { logFrom, logKey, sequenceOf } from './keys.js';
+import { isEntryAt } from './logCheck.js';
 import type { Store } from './store.js';
 import type { Position } from './vector.js';
 
@@ -70,7 +71,13 @@ export class Trim {
     let count = 0;
     for (const [key, bytes] of found) {
       const at = sequenceOf(key);
-      const isOld = at <= held && readEntryHeader(bytes).version < horizon;
+      if (at >= position.logStart && !isEntryAt(origin, at, bytes)) {
+        // The log begins beyond it in the next round.
+        this.#store.damage.noteEntry(origin, at, false);
+        break;
+      }
+      const isOld =
+        at < position.logStart || (at <= held && readEntryHeader(bytes).version < horizon);
       if (at >= position.logStart && !isOld) break;
       commit.putNote(logKey(this.#store.origins.numberOf(origin), at), undefined);
       start = Math.max(start, at + 1);

@@ -12,6 +12,7 @@ import {
 import { allOf, numberOf, PREFIX, readSafeInteger, vectorKey, writeSafeInteger } from './keys.js';
 import type { Level, Puts } from './level.js';
 import type { Origins } from './origins.js';
+import { isIntact, sealed } from './seal.js';
 
 export interface Position {
   /** Highest contiguous sequence applied. */
@@ -28,15 +29,17 @@ export type Vector = ReadonlyMap<OriginId, Position>;
 
 const POSITION_BYTES = 28;
 
+/** A position that cannot be read is none: the entries come again. `unreadable` is told of each. */
 export const loadVector = async (
   level: Pick<Level, 'iterator'>,
   origins: Origins,
-  options: { snapshot?: unknown } = {},
+  { unreadable, ...options }: { snapshot?: unknown; unreadable?: () => void } = {},
 ): Promise<Map<OriginId, Position>> => {
   const vector = new Map<OriginId, Position>();
   const range = { ...allOf(PREFIX.vector), ...options } as ReturnType<typeof allOf>;
   for await (const [key, value] of level.iterator(range))
-    vector.set(origins.originOf(numberOf(key)), decodePosition(value));
+    if (isIntact(key, value)) vector.set(origins.originOf(numberOf(key)), decodePosition(value));
+    else unreadable?.();
   return vector;
 };
 
@@ -47,7 +50,8 @@ export const putPosition = (place: {
   position: Position;
 }): void => {
   const { batch, origins, origin, position } = place;
-  batch.put(vectorKey(origins.numberOf(origin)), encodePosition(position));
+  const key = vectorKey(origins.numberOf(origin));
+  batch.put(key, sealed(key, encodePosition(position)));
 };
 
 const encodePosition = (position: Position): Buffer => {

@@ -13,7 +13,7 @@ import {
   type StandingReading,
   type State,
 } from '../../protocol/standing.js';
-import type { DatabaseStatus, PeerStatus, StreamStatus } from '../messages.js';
+import type { DamageStatus, DatabaseStatus, PeerStatus, StreamStatus } from '../messages.js';
 
 /** A member as its row has it, without secrets. */
 export interface MemberShape {
@@ -26,6 +26,8 @@ export interface MemberShape {
 export const databaseShape = (status: DatabaseStatus, maxClockSkewMs: number): RecordObject => ({
   database: status.database,
   ready: status.ready,
+  ...(status.readOnly !== undefined && { read_only: status.readOnly }),
+  ...(status.damage && { damage: damageShape(status.damage) }),
   ...(status.ownPast !== null && { ownPast: status.ownPast }),
   origin: status.origin,
   positions: Object.fromEntries(status.positions.map(({ origin, sequence }) => [origin, sequence])),
@@ -62,6 +64,13 @@ const refusalsShape = (
       reason: refusedBecause(refusal, nodeOf(own)),
     })),
   }),
+});
+
+const damageShape = ({ rows, named, tables, entries }: DamageStatus): RecordObject => ({
+  rows,
+  named: named.map(({ table, key }) => ({ table, key })),
+  tables: tables.map(({ table, reason }) => ({ table, reason })),
+  log_entries: entries,
 });
 
 const copyShape = ({ copy, copyPace, nowMs }: DatabaseStatus): RecordObject => {

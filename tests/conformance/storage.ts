@@ -231,12 +231,12 @@ const opening: Record<string, Scene> = {
 
   'a directory of a later format is refused, and left as it is': async (t, stage) => {
     const level = await stage.open();
-    await level.put(metaKey('node'), encode({ format: 2 }));
+    await level.put(metaKey('node'), encode({ format: 3 }));
     await t.throwsAsync(openStore(level), {
       code: 'STORAGE_FAILED',
-      message: 'The data directory has format 2; this version reads format 1',
+      message: 'The data directory has format 3; this version reads format 2',
     });
-    t.deepEqual(await level.get(metaKey('node')), encode({ format: 2 }));
+    t.deepEqual(await level.get(metaKey('node')), encode({ format: 3 }));
   },
 };
 
@@ -624,7 +624,7 @@ const tables: Record<string, Scene> = {
       await write(store, put('cats', { id: 'k', x: 1 }), put('cats', { id: 'p', x: 2 }));
       await define(store, indexed({ indexed: true }));
       const table = store.catalog.get('cats');
-      const view = openTable(store, table, NOW_MS);
+      const view = openTable(store, table, { nowMs: NOW_MS });
       t.false(view.isIndexed('x'));
       await view.close();
       await write(store, put('cats', { id: 'k', x: 3 }));
@@ -638,7 +638,7 @@ const tables: Record<string, Scene> = {
       });
       t.deepEqual(await shownIndexes(store, 'cats'), ['id none 0', 'x ready 2']);
       const again = await openStore(await stage.afterKill(level));
-      const after = openTable(again, again.catalog.get('cats'), NOW_MS);
+      const after = openTable(again, again.catalog.get('cats'), { nowMs: NOW_MS });
       t.true(after.isIndexed('x'));
       await after.close();
     },
@@ -912,7 +912,7 @@ const writes: Record<string, Scene> = {
   'a read sees one state, whatever is written meanwhile': async (t, stage) => {
     const store = await openStore(await stage.open(), withDogs);
     await write(store, put('dogs', { id: 'k', x: 1 }), put('dogs', { id: 'p', x: 1 }));
-    const view = openTable(store, store.catalog.get('dogs'), NOW_MS);
+    const view = openTable(store, store.catalog.get('dogs'), { nowMs: NOW_MS });
     await write(store, put('dogs', { id: 'p', x: 2 }), put('dogs', { id: 'q', x: 2 }));
     const seen: unknown[] = [];
     for await (const found of view.scan({})) seen.push(...found.map(({ id, x }) => [id, x]));

@@ -114,7 +114,11 @@ export class SimulatedClients {
   #onRefused(operation: Operation, error: unknown): void {
     if (!(error instanceof SkeinError)) throw error;
     if (error.code === 'NOT_FOUND') operation.state = 'refused';
-    else if (error.message.startsWith('The write was not stored')) operation.state = 'notStored';
+    else if (
+      error.message.startsWith('The write was not stored') ||
+      error.code === 'STORAGE_FAILED'
+    )
+      operation.state = 'notStored';
     else if (error.code === 'OUTCOME_UNKNOWN' || error.code === 'UNAVAILABLE')
       operation.state = 'unknown';
     else throw error;

@@ -169,6 +169,8 @@ class SimulatedCluster {
       this.#time.after(loadFromMs + place * writeEveryMs * (0.5 + random.next() / 2), () =>
         this.#load(),
       );
+    for (const { atMs, forMs } of this.#options.diskFailures)
+      this.#time.after(atMs, () => this.#faults.failDisk(forMs));
     const until = loadFromMs + writes * writeEveryMs;
     if (faults.length > 0)
       for (

@@ -110,6 +110,7 @@ export class SimulatedFaults {
     for (const one of this.#members) {
       one.node.skewMs = 0;
       one.node.disk.nextFault = null;
+      one.node.disk.isFailing = false;
       for (const two of this.#members)
         if (one !== two) this.#network.heal(one.node.name, two.node.name);
     }
@@ -184,6 +185,17 @@ export class SimulatedFaults {
     if (!member.node.isUp || member.diskErrors >= DISK_ERRORS_MAX) return;
     member.diskErrors++;
     member.node.disk.nextFault = this.#time.random.pick(['refused', 'appliedWithoutAnswer']);
+  }
+
+  /** The disk of one node takes nothing for a while, and then again. */
+  failDisk(forMs: number): void {
+    const member = this.#time.random.pick(this.#members);
+    if (this.#isHealed || !member.node.isUp || member.node.disk.isFailing) return;
+    this.#count('disksFailing');
+    member.node.disk.isFailing = true;
+    this.#time.after(forMs, () => {
+      member.node.disk.isFailing = false;
+    });
   }
 
   #part(): void {

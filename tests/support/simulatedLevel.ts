@@ -52,6 +52,8 @@ export class SimulatedDisk {
   applied: (writes: readonly Write[], before: Content) => void = () => undefined;
   /** What happens to the next batch, once. */
   nextFault: WriteFault | null = null;
+  /** No batch is taken: the disk is full, or gone. */
+  isFailing = false;
   faultsMet = 0;
   readonly #time: SimulatedTime;
   readonly #speed: DiskSpeed;
@@ -66,7 +68,7 @@ export class SimulatedDisk {
   /** Resolves when the batch is durable, as far as `sync` asks for it. */
   write(process: SimulatedProcess, writes: readonly Write[], sync: boolean): Promise<void> {
     const { random } = this.#time;
-    const fault = this.nextFault;
+    const fault = this.isFailing ? 'refused' : this.nextFault;
     this.nextFault = null;
     if (fault) this.faultsMet++;
     const at = Math.max(this.#lastApplyAt, this.#time.now + random.next() * this.#speed.applyMsMax);
@@ -82,6 +84,17 @@ export class SimulatedDisk {
           if (fault) failed();
           else resolve();
         });
+      });
+    });
+  }
+
+  /** Rejects while the disk fails, after a while like a write. */
+  probe(process: SimulatedProcess): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#time.after(this.#speed.applyMsMax / 2, () => {
+        if (!process.isAlive) return;
+        if (this.isFailing) reject(new Error('simulated: no space left on device'));
+        else resolve();
       });
     });
   }

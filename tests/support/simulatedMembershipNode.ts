@@ -17,7 +17,8 @@ import type { TableDefinition } from '../../protocol/tableDefinition.js';
 import type { AddressBook } from './simulatedMembershipAddresses.js';
 import type { MembershipSimulationOptions } from './simulatedMembershipOptions.js';
 import { MembershipProcess } from './simulatedMembershipProcess.js';
-import { openSimulatedLevel, SimulatedDisk } from './simulatedLevel.js';
+import { simulatedFiles } from './simulatedFiles.js';
+import { SimulatedDisk } from './simulatedLevel.js';
 import type { SimulatedNetwork } from './simulatedNetwork.js';
 import type { SimulatedTime } from './simulatedTime.js';
 
@@ -177,19 +178,8 @@ export class MembershipNode {
       if (!disk) throw new Error(`No disk for ${database}`);
       return disk;
     };
-    return {
-      open: (database) => openSimulatedLevel(diskOf(database), process),
-      close: async (store) => {
-        try {
-          await store.markClean();
-        } finally {
-          await store.level.close();
-        }
-      },
-      prepare: async () => undefined,
-      list: async () => [databaseName('data'), databaseName('system')],
-      erase: async (database) => diskOf(database).erase(),
-    };
+    const names = [databaseName('data'), databaseName('system')];
+    return simulatedFiles({ process, names, diskOf });
   }
 
   /** Addresses stand between nodes: whoever has one now is reached there. */

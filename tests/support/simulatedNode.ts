@@ -12,7 +12,6 @@ import { Journal } from '../../actors/kernel/journal.js';
 import { spawnPlace } from '../../actors/kernel/place.js';
 import type { Parent, Surroundings } from '../../actors/kernel/surroundings.js';
 import type { ActorRef, ActorSpec, Message, Reply } from '../../actors/kernel/types.js';
-import type { DatabaseFiles } from '../../actors/databaseFiles.js';
 import type { Environment } from '../../actors/environment.js';
 import { listenerSpec } from '../../actors/listener.js';
 import type { ClusterMessage, RouterMessage } from '../../actors/messages.js';
@@ -21,7 +20,8 @@ import type { NodeResources } from '../../actors/resources.js';
 import { routerSpec } from '../../actors/shardRouter.js';
 import { SkeinError } from '../../protocol/errors.js';
 import { databaseName, nodeName } from '../../protocol/ids.js';
-import { openSimulatedLevel, SimulatedDisk, type SimulatedProcess } from './simulatedLevel.js';
+import { simulatedFiles } from './simulatedFiles.js';
+import { SimulatedDisk, type SimulatedProcess } from './simulatedLevel.js';
 import type { SimulatedNetwork } from './simulatedNetwork.js';
 import type { Scheduled, SimulatedTime } from './simulatedTime.js';
 
@@ -96,7 +96,7 @@ export class SimulatedNode {
     const resources: NodeResources = {
       config: this.#config(),
       environment,
-      files: this.#files(process),
+      files: simulatedFiles({ process, names: [DATABASE], diskOf: () => this.disk }),
       transport: this.#network.transport(this.name, process),
       log: this.#log,
     };
@@ -161,22 +161,6 @@ export class SimulatedNode {
       randomId: (bytes) => random.hex(bytes),
       bootId: `boot ${this.#boot}`,
       processStartId: process.id,
-    };
-  }
-
-  #files(process: SimulatedProcess): DatabaseFiles {
-    return {
-      open: () => openSimulatedLevel(this.disk, process),
-      close: async (store) => {
-        try {
-          await store.markClean();
-        } finally {
-          await store.level.close();
-        }
-      },
-      prepare: async () => undefined,
-      list: async () => [DATABASE],
-      erase: async () => this.disk.erase(),
     };
   }
 

@@ -56,6 +56,8 @@ export interface SimulationOptions {
   /** Tables whose records expire, and after how many seconds. */
   readonly expiring: readonly string[];
   readonly expirationSeconds: number;
+  /** When disks fail for a while, and for how long. */
+  readonly diskFailures: readonly { readonly atMs: number; readonly forMs: number }[];
   readonly limits: Readonly<Partial<Record<keyof typeof limits, number>>>;
 }
 
@@ -65,7 +67,9 @@ export const optionsOf = (seed: number): SimulationOptions => {
   const mode = random.pick(['copies', 'losses'] as const);
   const possible = FAULTS.filter((fault) => isPossible(fault, mode, nodes.length));
   const quiet = random.chance(0.1);
+  const diskFailures = quiet ? [] : diskFailuresOf(new SeededRandom(seed ^ 0xd15c));
   return {
+    diskFailures,
     seed,
     nodes,
     mode,
@@ -120,6 +124,13 @@ const expiryOf = (
   expiring: random.pick([[], [], [], ['t1'], ['t2'], ['t1', 't2']]),
   expirationSeconds: random.pick([0.02, 0.1, 0.5, 3, 100]),
 });
+
+/** So too. Two at most: a router that crashes often enough for other reasons stays down. */
+const diskFailuresOf = (random: SeededRandom): SimulationOptions['diskFailures'] =>
+  Array.from({ length: random.pick([0, 0, 0, 1, 2]) }, (_, place) => ({
+    atMs: 15_000 * place + random.between(1, 2_000),
+    forMs: random.pick([5, 100, 1_000, 4_000]),
+  }));
 
 export const forgets = ({ tombstoneRetentionMs }: SimulationOptions): boolean =>
   tombstoneRetentionMs < FOR_EVER_MS;

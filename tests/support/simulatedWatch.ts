@@ -19,6 +19,7 @@ import {
   rowKey,
 } from '../../storage/keys.js';
 import { decodeRow, type OriginNumbers } from '../../storage/rowFormat.js';
+import { SEAL_BYTES } from '../../storage/seal.js';
 import {
   endOf,
   rowName,
@@ -142,7 +143,7 @@ export class NodeWatch {
     const { keys, values } = this.disk.content;
     for (const [place, key] of keys.entries()) {
       if (key[0] !== PREFIX.row) continue;
-      const row = this.#decode(values[place]);
+      const row = this.#decode(key, values[place]);
       if (row) state.set(this.#rowNameOf(key), stateText(row));
     }
     return state;
@@ -249,8 +250,8 @@ export class NodeWatch {
 
   /** But for what a copy shows to be superseded, and deletes that are forgotten. */
   #checkMonotonic(key: Buffer, old: Buffer | undefined, now: Buffer | undefined): void {
-    const before = this.#decode(old);
-    const after = this.#decode(now);
+    const before = this.#decode(key, old);
+    const after = this.#decode(key, now);
     if (!before || this.#mayDrop) return;
     if (!after && this.#forgets && hasEnd(before)) return void this.removals++;
     if (!after && this.#forgets && before.kind === 'deleted') return;
@@ -284,7 +285,7 @@ export class NodeWatch {
 
   /** Under other stamps every row shows what it showed. */
   #checkUnchanged(key: Buffer, old: Buffer | undefined): void {
-    const before = this.#decode(old);
+    const before = this.#decode(key, old);
     const body = before && recordOf(before);
     const row = this.#rowNameOf(key);
     const shown = textOf(this.recordAt(row));
@@ -312,7 +313,7 @@ export class NodeWatch {
       for (let place = placeOf(this.disk.content, first); ; place++) {
         const key = keys[place];
         if (key?.[0] !== PREFIX.row || numberOf(key) !== table) break;
-        const row = this.#decode(values[place]);
+        const row = this.#decode(key, values[place]);
         const body = row && recordOf(row);
         if (body) addIndexKeys(expected, { table, key, indexed, values: valuesOf(body) });
       }
@@ -340,7 +341,7 @@ export class NodeWatch {
     const number = key.length > 4 ? numberOf(key) : 0;
     switch (key[0]) {
       case PREFIX.origin:
-        this.#origins.set(number, value.toString('utf8') as OriginId);
+        this.#origins.set(number, value.subarray(0, -SEAL_BYTES).toString('utf8') as OriginId);
         return;
       case PREFIX.table:
         this.#tables.set(number, (decode(value) as { name: string }).name);
@@ -367,7 +368,7 @@ export class NodeWatch {
     const number = table === '__tables__' ? 0 : this.#numberOfTable(table ?? '');
     if (number === undefined) return undefined;
     const storeKey = rowKey(number, Buffer.from(key ?? '', 'hex'));
-    return this.#decode(valueAt(this.disk.content, storeKey));
+    return this.#decode(storeKey, valueAt(this.disk.content, storeKey));
   }
 
   #numberOfTable(name: string): number | undefined {
@@ -381,8 +382,8 @@ export class NodeWatch {
     return rowName(table, primaryKeyOf(key));
   }
 
-  #decode(bytes: Buffer | undefined): Row | undefined {
-    return bytes && decodeRow(bytes, this.#numbers);
+  #decode(key: Buffer, bytes: Buffer | undefined): Row | undefined {
+    return bytes && decodeRow(key, bytes, this.#numbers);
   }
 
   readonly #numbers: OriginNumbers = {

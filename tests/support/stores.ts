@@ -126,7 +126,7 @@ const rowsIn = async (store: Store, table: Table) => {
     table: table.name,
     generation: table.generation,
     key: primaryKeyOf(key),
-    row: decodeRow(value, store.origins),
+    row: decodeRow(key, value, store.origins),
   }));
 };
 

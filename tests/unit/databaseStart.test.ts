@@ -1,6 +1,6 @@
 /** What a node makes of its storage directory when it starts: every database for itself. */
 import test, { type ExecutionContext } from 'ava';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { limits } from '../../protocol/limits.js';
@@ -42,10 +42,9 @@ test('a directory that is no database is left alone', async (t) => {
   t.deepEqual(await databasesOf(node), ['data']);
 });
 
-test('a database that cannot be opened is down, and the others go on', async (t) => {
+test('a database that cannot be opened says why, and the others go on', async (t) => {
   const rootPath = await folder(t);
-  await mkdir(join(rootPath, 'database', 'broken'), { recursive: true });
-  await writeFile(join(rootPath, 'database', 'broken', 'CURRENT'), 'nonsense');
+  await mkdir(join(rootPath, 'database', 'broken', 'CURRENT'), { recursive: true });
   const node = await start(rootPath);
   t.teardown(() => node.close());
   await node.send({ operation: 'create_table', table: 'dog', primary_key: 'id' });
@@ -58,11 +57,12 @@ test('a database that cannot be opened is down, and the others go on', async (t)
     1,
   );
   await t.throwsAsync(() => node.send({ operation: 'describe_database', database: 'broken' }), {
-    code: 'UNAVAILABLE',
+    code: 'STORAGE_FAILED',
+    message: /takes no writes: Cannot open the data directory .*broken/,
   });
   const health = await node.health();
-  t.is(health.status, 'degraded');
-  t.regex(health.problems.join(), /router:broken is down/);
+  t.like(health, { status: 'degraded', ready: false });
+  t.regex(health.problems.join(), /router:broken is read only: Cannot open the data directory/);
 });
 
 test('a definition cannot give a table another primary key', async (t) => {

@@ -44,7 +44,12 @@ const shown = (change: RowChange): unknown => {
 /** Of each put, the first attribute in its bytes. */
 const firstNames = (given: TableDefinition, writes: readonly LocalWrite[]): unknown[] => {
   const table = tableOf(given);
-  const none = { newKey: () => 'made', table: () => table, row: () => stored({ id: 'k' }) };
+  const none = {
+    newKey: () => 'made',
+    table: () => table,
+    row: () => stored({ id: 'k' }),
+    isDamaged: () => false,
+  };
   const { tables } = evaluate({ writes, version: AT, ...none });
   return tables.flatMap(({ changes }) =>
     changes.map(({ change }) => change.type === 'put' && mapEntries(change.body)[0]?.name),
@@ -67,6 +72,7 @@ const evaluated = (
       const record = rows[String(decodeKey(key))];
       return record && stored(record);
     },
+    isDamaged: () => false,
   });
   const changes = tables.flatMap((one) => one.changes);
   return {

@@ -78,7 +78,7 @@ test('an expired record is in no answer from its deadline on, and no count', asy
   await put(a, 'k', { x: 1 }, [0, 100]);
   await put(a, 'p', { x: 1 }, [0]);
   const seen = async (ms: number): Promise<unknown[]> => {
-    const view = openTable(a, a.catalog.get('t'), at(ms));
+    const view = openTable(a, a.catalog.get('t'), { nowMs: at(ms) });
     const conditions = [{ attribute: 'x', comparator: 'equals', value: 1 }] as const;
     const found = [
       get(a, 'k', ms),

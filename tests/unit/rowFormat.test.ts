@@ -1,8 +1,11 @@
 /** The stored bytes of a row, byte for byte, and what is done with bytes that are none. */
 import test from 'ava';
+import { crc32 } from 'node:zlib';
 import { encode, encodeRecord } from '../../protocol/codec.js';
 import { version } from '../../protocol/ids.js';
+import { encodeKey } from '../../protocol/orderedKey.js';
 import type { Row } from '../../protocol/row.js';
+import { rowKey } from '../../storage/keys.js';
 import {
   decodeRow,
   encodeRow,
@@ -15,6 +18,15 @@ import { origin } from '../support/stores.js';
 
 const A = origin('a');
 const B = origin('b');
+const KEY = rowKey(3, encodeKey('k'));
+
+/** CRC-32 of key and value behind the value, lowest byte first. */
+const withChecksum = (value: Buffer): Buffer => {
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32LE(crc32(Buffer.concat([KEY, value])));
+  return Buffer.concat([value, sum]);
+};
+
 /** `b` has whatever number the test is about. */
 const numbers = (b = 1): OriginNumbers => ({
   numberOf: (id) => (id === A ? 0 : b),
@@ -47,9 +59,10 @@ for (const [name, row, hex] of [
   ],
 ] as const satisfies readonly (readonly [string, Row, string])[])
   test(`a row that is ${name} is stored as ${hex}`, (t) => {
-    const bytes = encodeRow(row, numbers());
-    t.is(bytes.toString('hex'), hex.replaceAll(' ', ''));
-    t.deepEqual(decodeRow(bytes, numbers()), row);
+    const bytes = encodeRow(KEY, row, numbers());
+    const value = Buffer.from(hex.replaceAll(' ', ''), 'hex');
+    t.deepEqual(bytes, withChecksum(value));
+    t.deepEqual(decodeRow(KEY, bytes, numbers()), row);
     t.is(isStoredDelete(bytes), row.kind === 'deleted');
     t.deepEqual(wholeBody(bytes), row.kind === 'whole' ? body : undefined);
   });
@@ -57,16 +70,16 @@ for (const [name, row, hex] of [
 for (const number of [0x7f, 0x80, 0x3fff, 0x4000, 0x1f_ffff, 0x20_0000])
   test(`origin number ${number} is kept, and the record after it is found`, (t) => {
     const row: Row = { kind: 'whole', stamp: stamp(9, B), body };
-    const bytes = encodeRow(row, numbers(number));
-    t.deepEqual(decodeRow(bytes, numbers(number)), row);
+    const bytes = encodeRow(KEY, row, numbers(number));
+    t.deepEqual(decodeRow(KEY, bytes, numbers(number)), row);
     t.deepEqual(wholeBody(bytes), body);
     const deleted: Row = { kind: 'deleted', stamp: stamp(9, B) };
-    t.deepEqual(decodeRow(encodeRow(deleted, numbers(number)), numbers(number)), deleted);
+    t.deepEqual(decodeRow(KEY, encodeRow(KEY, deleted, numbers(number)), numbers(number)), deleted);
   });
 
 test('the values of a row are views into its bytes', (t) => {
-  const bytes = encodeRow({ kind: 'whole', stamp: stamp(9), body }, numbers());
-  const row = decodeRow(bytes, numbers());
+  const bytes = encodeRow(KEY, { kind: 'whole', stamp: stamp(9), body }, numbers());
+  const row = decodeRow(KEY, bytes, numbers());
   t.is(row.kind === 'whole' ? row.body.buffer : null, bytes.buffer);
 });
 
@@ -80,9 +93,27 @@ for (const [name, hex] of [
   ['a patched row that was never written', '0301 000000000000000100 000000 00'],
 ] as const)
   test(`${name} is DAMAGED`, (t) => {
-    const bytes = Buffer.from(hex.replaceAll(' ', ''), 'hex');
-    t.throws(() => decodeRow(bytes, numbers()), {
+    const bytes = withChecksum(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
+    t.throws(() => decodeRow(KEY, bytes, numbers()), {
       code: 'DAMAGED',
       message: 'A stored row cannot be read',
     });
   });
+
+test('a row of which any bit changed, any byte is gone, or that lies under another key is DAMAGED', (t) => {
+  const bytes = encodeRow(KEY, { kind: 'whole', stamp: stamp(9, B), body }, numbers());
+  const damaged = { code: 'DAMAGED' };
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const changed = Buffer.from(bytes);
+    changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+    t.throws(() => decodeRow(KEY, changed, numbers()), damaged, `bit ${bit}`);
+  }
+  for (let length = 0; length < bytes.length; length++)
+    t.throws(
+      () => decodeRow(KEY, bytes.subarray(0, length), numbers()),
+      damaged,
+      `${length} bytes`,
+    );
+  t.throws(() => decodeRow(rowKey(3, encodeKey('l')), bytes, numbers()), damaged);
+  t.throws(() => decodeRow(rowKey(4, encodeKey('k')), bytes, numbers()), damaged);
+});
