@@ -26,8 +26,8 @@ import { isLocalOrigin } from './origins.js';
 import type { Store } from './store.js';
 
 /** Milliseconds that a record of the table lives after its newest write; undefined: for ever. */
-export const lifeMsOf = ({ expirationSeconds }: TableDefinition): number | undefined =>
-  expirationSeconds === undefined ? undefined : expirationSeconds * 1000;
+export const lifeMsOf = ({ expirationSeconds = 0 }: TableDefinition): number | undefined =>
+  expirationSeconds > 0 ? expirationSeconds * 1000 : undefined;
 
 /**
  * The deadline that a write sets, encoded: what the record says, else what the write says, else what the table says;

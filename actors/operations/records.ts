@@ -34,6 +34,7 @@ export const writeRecords = async (
   const { table, records, expiresAt } = operation;
   refuseBookkeeping(operation);
   refuseSecretValues(operation);
+  refuseExpiry(operation);
   const type = operation.operation as keyof typeof WORDS;
   const expiry = expiresAt === undefined ? {} : { expiresAt };
   const write: LocalWrite = { table, type, records, ...expiry };
@@ -134,6 +135,12 @@ const refuseBookkeeping = ({ operation, database, table }: Place & { operation: 
     throw invalidRequest(
       `records of '${SYSTEM}.${NODES}' can only be updated; nodes are added with add_node and removed with remove_node`,
     );
+};
+
+/** A member must not fade away. */
+const refuseExpiry = ({ database, expiresAt }: Place & { expiresAt?: number }): void => {
+  if (database === SYSTEM && expiresAt !== undefined)
+    throw invalidRequest(`'expiresAt' is not allowed in database '${SYSTEM}'`);
 };
 
 /** They would be stored as they are, and not as what they stand for. */

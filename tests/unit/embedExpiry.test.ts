@@ -197,6 +197,16 @@ test('operations make tables and records that expire, and show nothing of how th
   t.like(await a.execute(insert), { inserted_hashes: [2], skipped_hashes: [1] });
 });
 
+test('records of the system database are given no end', async (t) => {
+  const { nodes } = await start(t);
+  const records = [{ name: 'b', replicates: true }];
+  const update = { operation: 'update', database: 'system', table: 'hdb_nodes', records } as const;
+  await t.throwsAsync(nodes[0].execute({ ...update, expiresAt: 5 }), {
+    code: 'INVALID_REQUEST',
+    message: "'expiresAt' is not allowed in database 'system'",
+  });
+});
+
 test('a change feed tells of writes and of no ends', async (t) => {
   const { nodes, clocks } = await start(t);
   const [a, b] = nodes;

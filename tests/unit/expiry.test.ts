@@ -133,6 +133,14 @@ test('a shorter rule of a table ends older records too, and a given deadline sta
   t.deepEqual(seen(9_000), [true, false, false]);
 });
 
+test('a rule of a table that no door lets in is none', async (t) => {
+  for (const expirationSeconds of [0, -1, Number.NaN]) {
+    const a = await memoryStore({ node: 'a', builtIn: [{ ...TABLE, expirationSeconds }] });
+    await put(a, 'k', { x: 1 }, [0]);
+    t.deepEqual(get(a, 'k', 1_000_000), { id: 'k', x: 1 });
+  }
+});
+
 test('what ended long ago goes with its index entries and leaves marks for it and for its end', async (t) => {
   const a = await node('a');
   await put(a, 'k', { x: 1 }, [0, 10]);
