@@ -217,8 +217,7 @@ function lengthBytes(length: number): number[] {
 function elementAt(bytes: Uint8Array, start: number, end: number): DerElement {
   const tag = bytes[start];
   const first = bytes[start + 1];
-  if (tag === undefined || first === undefined || start + 2 > end)
-    throw malformed('ends within an element', start);
+  if (tag === undefined || first === undefined) throw malformed('ends within an element', start);
   if ((tag & 0x1f) === 0x1f) throw malformed('a tag of several bytes', start);
   const count = first < 0x80 ? 0 : first & 0x7f;
   const from = start + 2 + count;

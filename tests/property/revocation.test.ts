@@ -106,7 +106,7 @@ test('a list of which anything was changed is refused', (t) => {
         undefined,
       );
     }),
-    { numRuns: 3000 },
+    { numRuns: 1000 },
   );
   t.is(readList(list).entries.count, 3);
 });
@@ -118,7 +118,7 @@ test('an answer of which anything was changed is refused, or still says the same
       const after = readOrRefuse(() => readAnswer(changed(answer, all)));
       if (after !== undefined) t.deepEqual(after, before);
     }),
-    { numRuns: 3000 },
+    { numRuns: 1000 },
   );
 });
 
@@ -142,7 +142,7 @@ test('a list that its issuer signs whatever is in it is read or refused', (t) =>
           serialOfBytes(serial),
         );
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
   t.true(read > 0, 'some changes leave a list');
 });
@@ -154,7 +154,7 @@ test('an answer that its responder signs whatever is in it is read or refused', 
       const basic = signed(Buffer.from(changed(content, all)), authority);
       readOrRefuse(() => readAnswer(wrapped(basic)));
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
   t.is(readAnswer(wrapped(signed(content, authority))).status, 'good');
 });
@@ -179,7 +179,7 @@ test('a certificate of any bytes is read or refused', (t) => {
     fc.property(changes, (all) => {
       readOrRefuse(() => readRevocationPoints(readCertificateParts(changed(certificate.raw, all))));
     }),
-    { numRuns: 3000 },
+    { numRuns: 1000 },
   );
   t.deepEqual(readRevocationPoints(readCertificateParts(certificate.raw)), {
     lists: ['http://127.0.0.1/crl'],
@@ -212,7 +212,7 @@ test('a walk over any bytes ends, within them, and takes no more steps than ther
       const count = readOrRefuse(() => elementsIn(one));
       t.true(count === undefined || count * 2 <= one.length);
     }),
-    { numRuns: 3000 },
+    { numRuns: 1000 },
   );
 });
 

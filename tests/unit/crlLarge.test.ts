@@ -7,16 +7,19 @@ import { largeSerial, writeLargeList } from '../support/largeList.js';
 import { makeAuthority } from '../support/testAuthority.js';
 
 const COUNT = 1_000_000;
+/** A busy machine must not make it fail. */
+const MS_MAX = 300_000;
 
 test('a million entries are read while other work goes on, and all are found', async (t) => {
-  t.timeout(100_000);
+  t.timeout(MS_MAX);
   const authority = makeAuthority();
   const bytes = writeLargeList(authority, COUNT);
   const { length } = bytes;
   t.true(length > 50_000_000 && length < limits.crlBytesMax);
   let turns = 0;
   const timer = setInterval(() => (turns += 1), 5);
-  const list = await readListAside({ bytes, issuerDer: authority.certificate.raw });
+  const task = { bytes, issuerDer: authority.certificate.raw };
+  const list = await readListAside(task, { msMax: MS_MAX });
   clearInterval(timer);
   t.true(turns > 10, `${turns} turns of the event loop meanwhile`);
   t.is(list.entries.count, COUNT);

@@ -30,7 +30,7 @@ const refused = [
   ['a length of five bytes', '3085000000000100'],
   ['a length beyond everything', '3084ffffffff00'],
   ['a length that is cut', '3082'],
-  ['a tag of several bytes', '1f810100'],
+  ['a tag of several bytes', '1f0100'],
 ] as const;
 
 for (const [what, hex] of refused)
