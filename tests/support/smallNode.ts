@@ -294,7 +294,8 @@ export class SmallNode {
     if (!this.#is('what was dropped on the word of a lost source is written again')) return false;
     const keys = this.disk.dropped.get(number) ?? new Set();
     this.disk.dropped.delete(number);
-    for (const key of [...keys].sort()) this.commit(new Map([[key, written(this.disk.rows.get(key))]]), now);
+    for (const key of [...keys].sort())
+      this.commit(new Map([[key, written(this.disk.rows.get(key))]]), now);
     return keys.size > 0;
   }
 
