@@ -90,6 +90,7 @@ export class OwnHistory {
     if (linked.size === 0 || ![...linked.keys()].every(refuses)) return [];
     const ahead = originsAhead(this.#store, latestMs);
     if (!accepted.has(own) || !ahead.some(({ origin }) => origin === own)) return [];
+    if (ahead.some(({ isForgotten }) => isForgotten)) return [];
     const hasSome = ({ positions }: { positions: Positions }): boolean =>
       ahead.some(({ origin, kept }) => (positions.get(origin)?.sequence ?? 0) > kept.sequence);
     return [...linked.values()].some(hasSome) ? [] : ahead;

@@ -26,6 +26,8 @@ export interface AheadOrigin {
   readonly kept: Position;
   /** The log tells which rows they are; else it begins after the first of them. */
   readonly isLogged: boolean;
+  /** A delete among them was purged: nothing here tells of which row, so it cannot be written again. */
+  readonly isForgotten: boolean;
 }
 
 /** All of them, those of tables that stay on this node too; empty: nothing here is newer than `latest`. */
@@ -33,7 +35,11 @@ export const originsAhead = (store: Store, latestMs: number): AheadOrigin[] => {
   const latest = asVersion(Math.floor(latestMs * TICKS_PER_MILLISECOND));
   const ahead: AheadOrigin[] = [];
   for (const [origin, held] of store.accepted)
-    if (held.version > latest) ahead.push({ origin, ...keptOf(store, origin, latest) });
+    if (held.version > latest) {
+      const kept = keptOf(store, origin, latest);
+      const isForgotten = (store.marks.get(origin) ?? 0) > kept.kept.version;
+      ahead.push({ origin, ...kept, isForgotten });
+    }
   return ahead;
 };
 

@@ -3,8 +3,11 @@
  * itself when its time has come (CX-07).
  */
 import test from 'ava';
+import { GroupCommit } from '../../actors/groupCommit.js';
+import { OwnHistory } from '../../actors/ownHistory.js';
 import { TICKS_PER_MILLISECOND } from '../../protocol/clock.js';
-import { version } from '../../protocol/ids.js';
+import { nodeName, sequence, version } from '../../protocol/ids.js';
+import { limits } from '../../protocol/limits.js';
 import { aheadMs, refusedBecause, wrongClock } from '../../protocol/refusals.js';
 import {
   clockStatus,
@@ -15,7 +18,7 @@ import {
   skewedNodes,
   type SkewedNode,
 } from '../support/skewedNodes.js';
-import { origin } from '../support/stores.js';
+import { definition, memoryStore, origin, write } from '../support/stores.js';
 import { waitUntil } from '../support/waitUntil.js';
 
 const shows = async ({ node }: SkewedNode, id: string): Promise<boolean> =>
@@ -119,4 +122,19 @@ test('a refusal is told of another node under its name', (t) => {
     refusedBecause({ peer, ...refusal, sequence: 0 }, own),
     `c does not take ${refusal.origin}: the clock of b was ahead of its own when that was written`,
   );
+});
+
+test('refusals are kept of so many peers, and only of what is here', async (t) => {
+  const store = await memoryStore({ builtIn: [definition('dogs')] });
+  await write(store, { table: 'dogs', type: 'put', records: [{ id: 1 }] });
+  const history = new OwnHistory(store, new GroupCommit(store, () => undefined));
+  const names = Array.from({ length: limits.membersMax + 5 }, (_, place) => nodeName(`n${place}`));
+  const own = { origin: store.origin, sequence: 1, version: store.clock };
+  for (const peer of names) history.refused(peer, own);
+  t.is(history.refusals(names).length, limits.membersMax);
+  const last = names.at(-1) ?? t.fail();
+  history.refused(last, { ...own, origin: origin('stranger') });
+  t.deepEqual(history.refusals([last]), [{ peer: last, ...own }]);
+  history.told(last, [{ ...own, sequence: sequence(1) }]);
+  t.deepEqual(history.refusals([last]), []);
 });

@@ -11,6 +11,7 @@ import {
   nodes,
   patch,
   pull,
+  purge,
   put,
   shown,
   stepped,
@@ -111,6 +112,17 @@ test('where the log begins too late, every row is looked at', async (t) => {
   await pull(b, a);
   sameAs(t, a, b, ['old', 'k', 'p']);
   t.deepEqual(shown(b, 'old'), { x: 1 });
+});
+
+test('a delete that was purged cannot be written again, and that is known', async (t) => {
+  const [a, b] = (await nodes('ab')) as [Store, Store];
+  await put(b, 'k', { x: 1 }, 0);
+  await pull(a, b);
+  await erase(a, 'k', AHEAD);
+  await put(a, 'p', { x: 1 }, AHEAD + 1);
+  t.like(originsAhead(a, at(0) + SKEW), { length: 1, 0: { isForgotten: false } });
+  await purge(a, AHEAD + 10_000);
+  t.like(originsAhead(a, at(0) + SKEW), { length: 1, 0: { isForgotten: true } });
 });
 
 test('nothing is ahead when nothing is newer than what is taken', async (t) => {
