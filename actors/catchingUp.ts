@@ -2,6 +2,14 @@
  * Whom a database catches up from: keeps what peers have said, asks protocol/sources.ts what to want from
  * whom, tells the resync actors, and carries an initial copy to its end. Used by the shardRouter only.
  */
+import {
+  ALL_ORIGINS,
+  EVERYTHING,
+  isEverything,
+  isRefused,
+  type OriginScope,
+  type TableScope,
+} from '../protocol/flow.js';
 import type { OriginPosition } from '../protocol/frames.js';
 import {
   isOriginId,
@@ -11,6 +19,7 @@ import {
   type NodeName,
   type OriginId,
 } from '../protocol/ids.js';
+import { isWhole, NOTHING_LEFT_OUT, type LeftOut } from '../protocol/leftOut.js';
 import { limits } from '../protocol/limits.js';
 import type { Orphan, Waits } from '../protocol/owed.js';
 import type { ApplyProblem } from '../protocol/resync.js';
@@ -19,6 +28,7 @@ import type { Commit } from '../storage/commit.js';
 import { isLocalOrigin } from '../storage/origins.js';
 import type { Store } from '../storage/store.js';
 import { CopyLedger, type BegunSnapshot } from './copyLedger.js';
+import { DebtPayments } from './debtPayments.js';
 import type { ActorRef } from './kernel/types.js';
 import type { CopyProgress, PeerStanding, ResyncMessage } from './messages.js';
 import { PeerStandings } from './peerStandings.js';
@@ -30,6 +40,9 @@ interface LinkedPeer {
   refused: Map<OriginId, ApplyProblem>;
   origin: OriginId;
   whole: boolean;
+  /** Tables that pass from it, and those of them it holds in part. */
+  scope: TableScope;
+  inPart: LeftOut;
   rttMs: number | null;
 }
 
@@ -49,6 +62,8 @@ export class CatchingUp {
   readonly #met = new Set<NodeName>();
   #completed: CopyProgress | null = null;
   readonly #standings: PeerStandings;
+  readonly #payments: DebtPayments;
+  #origins: OriginScope = ALL_ORIGINS;
 
   private constructor(parts: {
     store: Store;
@@ -59,6 +74,7 @@ export class CatchingUp {
     this.#store = parts.store;
     this.#own = parts.own;
     this.#standings = new PeerStandings(parts.store, parts.now);
+    this.#payments = new DebtPayments(parts.store, parts.now);
     this.#ledger = parts.ledger;
   }
 
@@ -71,6 +87,22 @@ export class CatchingUp {
   ): Promise<CatchingUp> {
     const ledger = await CopyLedger.load(store, noteDue);
     return new CatchingUp({ store, own, now, ledger });
+  }
+
+  /** Whose writes are taken. */
+  get origins(): OriginScope {
+    return this.#origins;
+  }
+
+  /** Whose writes are taken from now on, and may be waited for. */
+  takeFrom(origins: OriginScope): void {
+    this.#origins = origins;
+    this.#ledger.release(origins);
+    for (const [peer, view] of this.#peers) {
+      this.#payments.forget(peer);
+      this.#standings.opened(peer, this.#taken(view.positions.values()));
+    }
+    this.plan();
   }
 
   /** What is remembered of copies. */
@@ -102,10 +134,13 @@ export class CatchingUp {
       origin: OriginId;
       positions: readonly OriginPosition[];
       whole: boolean;
+      scope?: TableScope;
+      inPart?: LeftOut;
     },
   ): void {
-    if (this.#copyFrom === peer) this.#copyFrom = null;
+    this.#sourceLost(peer);
     this.#noCopyFrom.delete(peer);
+    this.#payments.forget(peer);
     this.#met.add(peer);
     this.#peers.set(peer, {
       resync: link.resync,
@@ -114,13 +149,20 @@ export class CatchingUp {
       tooOld: new Set(),
       refused: new Map(),
       whole: link.whole,
+      scope: link.scope ?? EVERYTHING,
+      inPart: link.inPart ?? NOTHING_LEFT_OUT,
       rttMs: null,
     });
-    this.#standings.opened(peer, this.#peers.get(peer)?.positions.values() ?? []);
+    this.#standings.opened(peer, this.#taken(this.#peers.get(peer)?.positions.values() ?? []));
     this.plan();
   }
 
-  noticed(peer: NodeName, positions: readonly OriginPosition[], whole: boolean): void {
+  noticed(
+    peer: NodeName,
+    positions: readonly OriginPosition[],
+    whole: boolean,
+    inPart: LeftOut = NOTHING_LEFT_OUT,
+  ): void {
     const view = this.#peers.get(peer);
     if (!view) return;
     toldPositions(view.positions, positions);
@@ -129,6 +171,7 @@ export class CatchingUp {
       positions.map(({ origin }) => origin),
     );
     view.whole = whole;
+    view.inPart = inPart;
     this.plan();
   }
 
@@ -151,7 +194,8 @@ export class CatchingUp {
     const view = this.#peers.get(peer);
     let waits = false;
     for (const { origin, problem } of origins) {
-      if (problem === 'gap') continue;
+      // What is not wanted is not asked for again.
+      if (problem === 'gap' || problem === 'unwanted') continue;
       if (problem === 'late') {
         this.#late.add(origin);
         this.#noteMore(peer, origin);
@@ -176,7 +220,7 @@ export class CatchingUp {
     if (this.#peers.get(peer)?.resync !== resync) return;
     this.#peers.delete(peer);
     this.#standings.closed(peer);
-    if (this.#copyFrom === peer) this.#copyFrom = null;
+    this.#sourceLost(peer);
     this.plan();
   }
 
@@ -190,9 +234,17 @@ export class CatchingUp {
     return this.#ledger.copy !== null && this.#copyFrom === peer;
   }
 
-  /** `again`: its rows are of no use, and the copy was asked for from the first row. `refused`: not the source. */
-  copyBegun(peer: NodeName, snapshot: BegunSnapshot): 'begun' | 'again' | 'refused' {
-    if (!this.isCopyingFrom(peer)) return 'refused';
+  /**
+   * `again`: its rows are of no use, and the copy was asked for from the first row. `refused`: not the source.
+   * `worthless`: it was to pay debts, and does not.
+   */
+  copyBegun(peer: NodeName, told: BegunSnapshot): 'begun' | 'again' | 'refused' | 'worthless' {
+    const { copy } = this.#ledger;
+    if (!copy || !this.isCopyingFrom(peer)) return 'refused';
+    const snapshot = takenSnapshot(told, this.#origins);
+    const { positions, inPart = NOTHING_LEFT_OUT } = snapshot;
+    if (copy.tables && !this.#payments.isWorth({ positions, inPart }, copy.tables, this.#origins))
+      return 'worthless';
     if (this.#ledger.snapshot(snapshot)) return 'begun';
     this.#startCopy(peer);
     return 'again';
@@ -203,10 +255,11 @@ export class CatchingUp {
     const { copy } = this.#ledger;
     if (peer !== this.#copyFrom || !copy) return false;
     this.#completed = { from: peer, rowsDone: copy.rowsDone, rowsEstimated: copy.rowsDone };
+    this.#ledger.finish(peer, commit, this.#origins);
+    this.#copyFrom = null;
+    if (copy.tables) return true;
     for (const view of this.#peers.values()) view.tooOld.clear();
     this.#late.clear();
-    this.#ledger.finish(peer, commit);
-    this.#copyFrom = null;
     this.#copyNeeded = false;
     return true;
   }
@@ -217,8 +270,8 @@ export class CatchingUp {
   }
 
   copyFailed(peer: NodeName): void {
-    this.#noCopyFrom.add(peer);
-    if (this.#copyFrom === peer) this.#copyFrom = null;
+    if (!this.#ledger.copy?.tables) this.#noCopyFrom.add(peer);
+    this.#sourceLost(peer);
     this.plan();
   }
 
@@ -252,6 +305,11 @@ export class CatchingUp {
     this.plan();
   }
 
+  /** Asks again for tables that are held in part, where that was in vain. */
+  payDebts(): void {
+    if (this.#store.debts.debts.size > 0) this.plan();
+  }
+
   /** Decides anew what is wanted from whom, and says so where it changed. */
   plan(): void {
     if (this.#mustServe()) this.#ledger.abandon();
@@ -264,8 +322,30 @@ export class CatchingUp {
       // Its end was told before its beginning: control overtakes data.
       if (sent === 'dead') return this.unlinked(peer, view.resync);
     }
-    if (plan.copyNeeded && this.#copyFrom === null && plan.copyFrom !== null)
-      this.#startCopy(plan.copyFrom);
+    this.#planCopy(plan);
+  }
+
+  /** A copy of everything goes before one of some tables. */
+  #planCopy(plan: SourcesPlan): void {
+    if (plan.copyNeeded && plan.copyFrom !== null) {
+      if (this.#ledger.copy?.tables && this.#copyFrom !== null) this.#sourceLost(this.#copyFrom);
+      if (this.#copyFrom === null) this.#startCopy(plan.copyFrom);
+      return;
+    }
+    if (!this.#ledger.isIdle || plan.copyNeeded) return;
+    const payment = this.#payments.next(this.#peers, this.#origins);
+    if (payment) this.#startCopy(payment.peer, payment.tables);
+  }
+
+  /** What a copy of some tables took stays; the next try begins anew. */
+  #sourceLost(peer: NodeName): void {
+    if (this.#copyFrom !== peer) return;
+    this.#copyFrom = null;
+    if (this.#ledger.copy?.tables) this.#ledger.abandon();
+  }
+
+  #taken(positions: Iterable<OriginPosition>): OriginPosition[] {
+    return [...positions].filter(({ origin }) => !isRefused(this.#origins, origin));
   }
 
   standings(): PeerStanding[] {
@@ -294,7 +374,7 @@ export class CatchingUp {
     const told = this.#peers.get(peer)?.positions;
     this.#standings.compared(
       peer,
-      [...origins].flatMap((origin) => told?.get(origin) ?? []),
+      this.#taken([...origins].flatMap((origin) => told?.get(origin) ?? [])),
     );
   }
 
@@ -318,10 +398,29 @@ export class CatchingUp {
     return !isMore(source) && [...this.#peers.values()].some(isMore);
   }
 
-  #startCopy(peer: NodeName): void {
-    const { after } = this.#ledger.goOn();
+  #startCopy(peer: NodeName, some: TableScope | null = null): void {
+    const { after, tables } = this.#ledger.goOn(some);
     this.#copyFrom = peer;
-    this.#peers.get(peer)?.resync.send({ type: 'copy.wanted', after }, 'control');
+    const message = { type: 'copy.wanted', after, ...(tables && { tables }) } as const;
+    this.#peers.get(peer)?.resync.send(message, 'control');
+  }
+
+  #viewOf(view: LinkedPeer): PeerView {
+    const late = this.#late;
+    return {
+      origin: view.origin,
+      positions: this.#takenOf(view.positions),
+      tooOld: late.size > 0 ? new Set([...view.tooOld, ...late]) : view.tooOld,
+      refused: new Set(view.refused.keys()),
+      whole: view.whole,
+      isNarrow: !isEverything(view.scope) || !isWhole(view.inPart),
+      rttMs: view.rttMs,
+    };
+  }
+
+  #takenOf(positions: ReadonlyMap<OriginId, OriginPosition>): PeerView['positions'] {
+    if (this.#origins.refused.length === 0) return positions;
+    return new Map(this.#taken(positions.values()).map((position) => [position.origin, position]));
   }
 
   #planned(): SourcesPlan {
@@ -331,15 +430,27 @@ export class CatchingUp {
       own: this.#own,
       ownOrigin: this.#store.origin,
       vector,
-      peers: new Map([...this.#peers].map(([name, view]) => [name, peerView(view, this.#late)])),
+      peers: new Map([...this.#peers].map(([name, view]) => [name, this.#viewOf(view)])),
       current: this.#from,
-      copyUnfinished: this.#ledger.copy !== null,
+      copyUnfinished: this.#ledger.copy !== null && this.#ledger.copy.tables === null,
       copyWantedFrom: this.#ledger.wantedFrom,
       noCopyFrom: this.#noCopyFrom,
       replayEntriesMax: limits.replayEntriesMax,
     });
   }
 }
+
+/** What a source says of its snapshot, without what is not taken. */
+const takenSnapshot = (told: BegunSnapshot, origins: OriginScope): BegunSnapshot => {
+  const isTaken = ({ origin }: { readonly origin: OriginId }): boolean =>
+    !isRefused(origins, origin);
+  return {
+    ...told,
+    positions: told.positions.filter(isTaken),
+    owed: told.owed.filter(isTaken),
+    marks: told.marks.filter(isTaken),
+  };
+};
 
 /** What is no origin, or more than anybody needs, is left out. */
 const toldPositions = (
@@ -354,12 +465,3 @@ const toldPositions = (
       told.set(position.origin, position);
   return told;
 };
-
-const peerView = (view: LinkedPeer, late: ReadonlySet<OriginId>): PeerView => ({
-  origin: view.origin,
-  positions: view.positions,
-  tooOld: late.size > 0 ? new Set([...view.tooOld, ...late]) : view.tooOld,
-  refused: new Set(view.refused.keys()),
-  whole: view.whole,
-  rttMs: view.rttMs,
-});

@@ -3,10 +3,13 @@
  * Whether an entry may be applied is decided by the commit; here is only what needs the wall clock.
  */
 import { isTooFarAhead, observe } from '../protocol/clock.js';
+import { filterReceived } from '../protocol/entryFilter.js';
+import { exceptedTables, isRefused, type OriginScope } from '../protocol/flow.js';
 import type { SentEntry } from '../protocol/dataFrames.js';
 import { readEntryHeader } from '../protocol/entry.js';
 import type { OriginPosition } from '../protocol/frames.js';
 import type { OriginId, Version } from '../protocol/ids.js';
+import { limits } from '../protocol/limits.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { Commit } from '../storage/commit.js';
 import type { Store } from '../storage/store.js';
@@ -20,11 +23,15 @@ export interface EntryReceiverParts {
   readonly group: GroupCommit;
   readonly resources: NodeResources;
   readonly context: ActorContext<RouterMessage>;
+  /** Whose writes are taken. */
+  readonly origins: () => OriginScope;
   readonly positionsOf: (origins: Iterable<OriginId>) => OriginPosition[];
 }
 
 export class EntryReceiver {
   readonly #parts: EntryReceiverParts;
+  /** Origins that were refused in this life. */
+  readonly #refused = new Set<OriginId>();
 
   constructor(parts: EntryReceiverParts) {
     this.#parts = parts;
@@ -37,7 +44,7 @@ export class EntryReceiver {
     const touched = new Set<OriginId>();
     for (const entry of message.entries) {
       if (problems.has(entry.origin)) continue;
-      const problem = this.#applyEntry(commit, entry);
+      const problem = this.#applyEntry(commit, entry, message.startTimeMs ?? null);
       if (problem) problems.set(entry.origin, problem);
       touched.add(entry.origin);
     }
@@ -69,17 +76,38 @@ export class EntryReceiver {
     return written.some(({ version }) => isTooFarAhead({ version, nowMs, maxClockSkewMs }));
   }
 
-  #applyEntry(commit: Commit, { origin, bytes }: SentEntry): ApplyProblem | null {
+  #applyEntry(
+    commit: Commit,
+    { origin, bytes }: SentEntry,
+    startTimeMs: number | null,
+  ): ApplyProblem | null {
     const { context, resources } = this.#parts;
+    if (isRefused(this.#parts.origins(), origin)) return this.#refuse(origin);
     if (this.areTooFarAhead([readEntryHeader(bytes)])) {
       context.count('entriesAheadOfClock');
       resources.log.warn({ origin }, 'an entry is further ahead than replication.maxClockSkew');
       return 'ahead';
     }
-    const outcome = commit.apply(origin, bytes);
+    const outcome = commit.apply(origin, this.#taken(origin, bytes), startTimeMs);
     if (outcome === 'applied' || outcome === 'known') return null;
     if (outcome === 'damaged') context.count('damagedEntries');
     if (outcome === 'late') context.count('lateEntries');
     return outcome;
+  }
+
+  /** Not asked for, so whoever sends it does not know this node's rules, or does not follow them. */
+  #refuse(origin: OriginId): ApplyProblem {
+    const { context, resources } = this.#parts;
+    context.count('entriesOfRefusedOrigins');
+    if (!this.#refused.has(origin) && this.#refused.size < limits.originsPerPeerMax) {
+      this.#refused.add(origin);
+      resources.log.warn({ origin }, 'an entry came of a node of which nothing is taken');
+    }
+    return 'unwanted';
+  }
+
+  #taken(origin: OriginId, bytes: Buffer): Buffer {
+    const except = exceptedTables(this.#parts.origins(), origin);
+    return filterReceived(origin, bytes, { scope: { kind: 'all', except }, startTimeMs: null });
   }
 }

@@ -116,7 +116,7 @@ export class Maintenance {
 
   /** Never in the middle of a copy: what it has not compared yet may need them. */
   async #purgeStep(commit: Commit): Promise<boolean> {
-    if (!this.#parts.catchingUp.isWhole) return false;
+    if (!this.#parts.catchingUp.ledger.isIdle) return false;
     const beforeMs = this.#parts.now() - this.#retention.deleteMs;
     return this.#purge.step(commit, { beforeMs, rowsMax: limits.readBatchRows });
   }

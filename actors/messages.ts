@@ -12,8 +12,10 @@ import type {
 import type { SentEntry, SentRow } from '../protocol/dataFrames.js';
 import type { CopiedPosition } from '../protocol/copyCheckpoint.js';
 import type { EntryNotes } from '../protocol/entry.js';
+import type { FlowRules, OriginScope, TableScope } from '../protocol/flow.js';
+import type { LeftOut } from '../protocol/leftOut.js';
 import type { MemberFact, MemberRoute, Standing } from '../protocol/membership.js';
-import type { DatabaseName, NodeName, OriginId, Version } from '../protocol/ids.js';
+import type { DatabaseName, NodeName, OriginId, TableName, Version } from '../protocol/ids.js';
 import type { Key, RecordObject, User } from '../protocol/operations.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { CopyPace } from '../protocol/copyPace.js';
@@ -23,7 +25,7 @@ import type { Accepted, Commit } from '../storage/commit.js';
 import type { LocalWrite } from '../storage/evaluate.js';
 import type { LogReader } from '../storage/log.js';
 import type { SearchQuery } from '../storage/search.js';
-import type { CopySource } from '../storage/snapshot.js';
+import type { CopyScope, CopySource } from '../storage/snapshot.js';
 import type { ActorRef, Reply, SupervisionEvent, Terminated } from './kernel/types.js';
 import type { Connection } from './transport/types.js';
 
@@ -54,6 +56,8 @@ export type RouterMessage =
       readonly from: ActorRef<ResyncMessage>;
       readonly entries: readonly SentEntry[];
       readonly bytes: number;
+      /** Of the link they came over: what is left out of older ones is not wanted; absent: everything is. */
+      readonly startTimeMs?: number;
     }
   | {
       readonly type: 'copy.begin';
@@ -63,6 +67,9 @@ export type RouterMessage =
       readonly estimatedRows: number;
       readonly marks: readonly Mark[];
       readonly tables: readonly { readonly table: string; readonly generation: number }[];
+      readonly inPart?: LeftOut;
+      /** Tables whose older rows the source left out, as it was asked to. */
+      readonly cutOff?: readonly TableName[];
     }
   | {
       readonly type: 'copy.apply';
@@ -93,13 +100,20 @@ export type RouterMessage =
       readonly origin: OriginId;
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
+      /** Tables that pass from it; absent: all. */
+      readonly scope?: TableScope;
+      /** Tables it holds in part; absent: none. */
+      readonly inPart?: LeftOut;
     }
   | {
       readonly type: 'peer.noticed';
       readonly peer: NodeName;
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
+      readonly inPart?: LeftOut;
     }
+  /** Whose writes are taken from now on. */
+  | { readonly type: 'flow.changed'; readonly origins: OriginScope }
   | { readonly type: 'peer.tooOld'; readonly peer: NodeName; readonly origin: OriginId }
   | {
       readonly type: 'peer.lost';
@@ -151,8 +165,13 @@ export interface FeedOpening {
   readonly origin: OriginId;
   readonly positions: readonly OriginPosition[];
   readonly whole: boolean;
+  /** Tables this node holds in part. */
+  readonly inPart: LeftOut;
   /** Null: this node is in the middle of a copy itself. */
-  readonly openCopy: (after: CopyPlaceOnWire | null) => Promise<OpenedCopy | null>;
+  readonly openCopy: (
+    after: CopyPlaceOnWire | null,
+    scope: CopyScope,
+  ) => Promise<OpenedCopy | null>;
 }
 
 export interface OpenedCopy {
@@ -227,6 +246,8 @@ export type FeedMessage =
       readonly type: 'log.advanced';
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
+      /** Tables this node holds in part. */
+      readonly inPart: LeftOut;
     }
   | { readonly type: 'link.drained' }
   /** This node goes on under a new incarnation: subscribers have to hear of it. */
@@ -256,7 +277,12 @@ export type ResyncMessage =
   | { readonly type: 'frame.received'; readonly frame: ControlFrame }
   | { readonly type: 'data.received'; readonly bytes: Buffer }
   | { readonly type: 'wants.changed'; readonly wants: readonly Want[] }
-  | { readonly type: 'copy.wanted'; readonly after: CopyPlaceOnWire | null }
+  | {
+      readonly type: 'copy.wanted';
+      readonly after: CopyPlaceOnWire | null;
+      /** Only these; absent: all. */
+      readonly tables?: TableScope;
+    }
   | {
       readonly type: 'entries.committed';
       readonly positions: readonly OriginPosition[];
@@ -289,6 +315,8 @@ export type PeersMessage =
   | { readonly type: 'peer.close'; readonly name: NodeName; readonly reason: string }
   /** What is told to every peer beside the databases. */
   | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
+  /** What may pass from now on. */
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   | { readonly type: 'peer.accepted'; readonly connection: Connection }
   | { readonly type: 'databases.changed'; readonly databases: Databases }
   /** Names of the peers that are open. */
@@ -301,6 +329,7 @@ export type Databases = ReadonlyMap<DatabaseName, ActorRef<RouterMessage>>;
 export type PeerMessage =
   | { readonly type: 'databases.changed'; readonly databases: Databases }
   | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   | { readonly type: 'urls.changed'; readonly urls: readonly string[] }
   | { readonly type: 'link.accepted'; readonly connection: Connection }
   | { readonly type: 'link.dialled'; readonly connection: Connection }
@@ -349,6 +378,9 @@ export interface StreamStatus {
   /** Null: there is none, or it does not answer. */
   readonly sending: FeedStatus | null;
   readonly receiving: ResyncStatus | null;
+  /** Why nothing is sent or received, where the rules of either end say so; absent otherwise. */
+  readonly sendingClosed?: string;
+  readonly receivingClosed?: string;
 }
 
 export type MembershipMessage =

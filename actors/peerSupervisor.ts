@@ -2,6 +2,7 @@
  * peers: parent of all peer:<node>. Opens and closes what membership says, hands accepted links to the peer they belong
  * to, passes databases and members on. Holds no logic about links or members, so that a bug there cannot drop links.
  */
+import { OPEN_RULES, type FlowRules } from '../protocol/flow.js';
 import { nodeName, type NodeName } from '../protocol/ids.js';
 import type { MemberFact } from '../protocol/membership.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
@@ -48,6 +49,7 @@ class PeerSupervisor implements Actor<PeersMessage> {
   readonly #parts: PeersParts;
   #databases: Databases;
   #members: readonly MemberFact[] = [];
+  #rules: FlowRules = OPEN_RULES;
   #peers = new Map<NodeName, Peer>();
   /** Peers whose actor is stopping, with the URLs to open them with again; null: they stay closed. */
   #closing = new Map<NodeName, readonly string[] | null>();
@@ -71,6 +73,9 @@ class PeerSupervisor implements Actor<PeersMessage> {
         return this.#tellPeers(message);
       case 'members.changed':
         this.#members = message.members;
+        return this.#tellPeers(message);
+      case 'flow.changed':
+        this.#rules = message.rules;
         return this.#tellPeers(message);
       case 'peers.open':
         return message.replyTo.ok([...this.#peers.keys()]);
@@ -108,7 +113,12 @@ class PeerSupervisor implements Actor<PeersMessage> {
         name,
         cluster,
         resources,
-        present: () => ({ urls: peer.urls, databases: this.#databases, members: this.#members }),
+        present: () => ({
+          urls: peer.urls,
+          databases: this.#databases,
+          members: this.#members,
+          rules: this.#rules,
+        }),
         onTheWay,
         closeReason: () => peer.closeReason,
       }),

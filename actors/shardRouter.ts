@@ -93,6 +93,7 @@ class ShardRouter implements Actor<RouterMessage> {
       context,
       resources,
       group: this.#group,
+      origins: () => catchingUp.origins,
       positionsOf: (origins) => this.#readers.positionsOf(origins),
     });
     this.#copies = new CopyReceiver({
@@ -190,10 +191,12 @@ class ShardRouter implements Actor<RouterMessage> {
         this.#catchingUp.linked(message.peer, message);
         return this.#beginAgain(this.#history.told(message.peer, message.positions));
       case 'peer.noticed':
-        this.#catchingUp.noticed(message.peer, message.positions, message.whole);
+        this.#catchingUp.noticed(message.peer, message.positions, message.whole, message.inPart);
         return this.#beginAgain(this.#history.told(message.peer, message.positions));
       case 'own.wanted':
         return this.#beginAgain(this.#history.wanted(message.peer, message.want));
+      case 'flow.changed':
+        return this.#catchingUp.takeFrom(message.origins);
       case 'peer.tooOld':
         return this.#catchingUp.tooOld(message.peer, message.origin);
       case 'peer.lost':
@@ -214,6 +217,7 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#catchingUp.retry();
       case 'timer.maintain':
         this.#maintenance.beginRound();
+        this.#catchingUp.payDebts();
         return this.#maintain();
       case 'maintenance.step':
         return this.#maintain();

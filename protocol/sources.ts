@@ -4,6 +4,7 @@
  *
  * An origin comes from its own node when that is linked and its log reaches back; else, or when that has no more of it,
  * from the linked peer that has and whose log reaches back (the one it comes from now, else lowest round trip, then name).
+ * One that sends and holds all tables is preferred to one that does not, be it the author.
  * A copy is wanted when nothing of other nodes is here and replaying would be long, or when every log that has more begins
  * too late.
  */
@@ -21,6 +22,8 @@ export interface PeerView {
   readonly refused: ReadonlySet<OriginId>;
   /** False: in the middle of a copy itself. */
   readonly whole: boolean;
+  /** It sends some tables not at all, or holds them in part: what it has is taken from another if that can be. */
+  readonly isNarrow?: boolean;
   readonly rttMs: number | null;
 }
 
@@ -98,12 +101,30 @@ const sourceOf = (input: SourcesInput, origin: OriginId): NodeName | null => {
       peer.positions.has(origin) && !peer.tooOld.has(origin) && !peer.refused.has(origin),
   );
   const author = usable.find(([, peer]) => peer.origin === origin);
-  if (author) return author[0];
-  const ahead = usable.filter(([, peer]) => isAhead(input, peer, origin));
-  const able = new Set((ahead.length > 0 ? ahead : usable).map(([name]) => name));
+  const isUseful = ([, peer]: [NodeName, PeerView]): boolean => isAhead(input, peer, origin);
+  if (author && !isOutdone(author, usable, isUseful)) return author[0];
+  const ahead = preferWide(usable.filter(isUseful));
+  const able = new Set((ahead.length > 0 ? ahead : preferWide(usable)).map(([name]) => name));
   for (const preferred of [nodeOf(origin), input.current.get(origin)])
     if (preferred !== undefined && able.has(preferred)) return preferred;
   return ahead.sort(byNearness)[0]?.[0] ?? null;
+};
+
+/** An author that sends or holds only some tables is asked when nobody who has all of them can give what it has. */
+const isOutdone = (
+  author: [NodeName, PeerView],
+  usable: [NodeName, PeerView][],
+  isUseful: (peer: [NodeName, PeerView]) => boolean,
+): boolean => {
+  const wide = usable.filter(([, { isNarrow }]) => isNarrow !== true);
+  if (author[1].isNarrow !== true || wide.length === 0) return false;
+  return wide.some(isUseful) || !isUseful(author);
+};
+
+/** Those that send and hold all tables, if there are any. */
+const preferWide = <Named extends readonly [unknown, PeerView]>(peers: Named[]): Named[] => {
+  const wide = peers.filter(([, { isNarrow }]) => isNarrow !== true);
+  return wide.length > 0 ? wide : peers;
 };
 
 const byNearness = (a: [NodeName, PeerView], b: [NodeName, PeerView]): number =>
@@ -139,8 +160,8 @@ const isAhead = (input: SourcesInput, peer: PeerView, origin: OriginId): boolean
   (peer.positions.get(origin)?.sequence ?? 0) > (input.vector.get(origin)?.sequence ?? 0);
 
 /**
- * The first linked peer that is itself whole and has what the copy is for: one that lacks it would be copied from
- * again and again. An unfinished copy goes on with any.
+ * The first linked peer that is itself whole and has what the copy is for, best one that sends and holds all tables: one
+ * that lacks it would be copied from again and again. An unfinished copy goes on with any.
  */
 const copySource = (input: SourcesInput): NodeName | null => {
   const outOfReach = [...wantedOrigins(input)].filter((origin) => isOutOfReach(input, origin));
@@ -150,7 +171,7 @@ const copySource = (input: SourcesInput): NodeName | null => {
   const possible = [...input.peers].filter(
     ([name, peer]) => peer.whole && !input.noCopyFrom.has(name) && peer.positions.size > 0,
   );
-  const chosen =
-    possible.find(([, peer]) => helps(peer)) ?? (input.copyUnfinished ? possible[0] : undefined);
-  return chosen?.[0] ?? null;
+  const [chosen] = preferWide(possible.filter(([, peer]) => helps(peer)));
+  if (chosen) return chosen[0];
+  return (input.copyUnfinished ? preferWide(possible)[0]?.[0] : undefined) ?? null;
 };

@@ -5,11 +5,23 @@
  */
 import type { CopiedRow } from './commit.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
-import { tableGeneration } from '../protocol/ids.js';
+import { millisecondsOf } from '../protocol/clock.js';
+import { heldInPart } from '../protocol/debts.js';
+import { isDefinitionWithin } from '../protocol/entryFilter.js';
+import { EVERYTHING, permits, type TableScope } from '../protocol/flow.js';
+import { tableGeneration, type TableName } from '../protocol/ids.js';
 import type { Mark } from '../protocol/frames.js';
-import { newestStamp } from '../protocol/row.js';
+import {
+  isLeftOut,
+  leftOutBy,
+  leftOutByEither,
+  leftOutWithin,
+  type LeftOut,
+} from '../protocol/leftOut.js';
+import { newestStamp, type Row } from '../protocol/row.js';
 import { limits } from '../protocol/limits.js';
 import { primaryKeyOf, rowKey, rowsOf } from './keys.js';
+import { loadDebts } from './debts.js';
 import { decodeRow } from './rowFormat.js';
 import { loadMarks } from './marks.js';
 import { isLocalOrigin } from './origins.js';
@@ -30,6 +42,8 @@ export interface CopySource {
   readonly marks: readonly Mark[];
   /** Tables that are here as a whole, in the order their rows come: in these a row that is not here is deleted. */
   readonly tables: readonly { readonly table: string; readonly generation: number }[];
+  /** What of the whole database does not come, or not all of. */
+  readonly inPart: LeftOut;
   /** Of the rows still to come after the place asked for. */
   estimateRows(): Promise<number>;
   /** The next rows, up to about `bytesMax`; empty at the end. */
@@ -37,20 +51,39 @@ export interface CopySource {
   close(): Promise<void>;
 }
 
+/** What of a database is copied. */
+export interface CopyScope {
+  readonly tables: TableScope;
+  /** Rows whose newest write is at or before that time are left out, ms since the epoch; null: none. */
+  readonly startTimeMs: number | null;
+}
+
+const WHOLE_DATABASE: CopyScope = { tables: EVERYTHING, startTimeMs: null };
+
 /** Pins the present state. `after`: where an earlier copy, perhaps of another node, got to. */
-export const openCopy = async (store: Store, after?: CopyPlace): Promise<CopySource> => {
+export const openCopy = async (
+  store: Store,
+  after?: CopyPlace,
+  scope: CopyScope = WHOLE_DATABASE,
+): Promise<CopySource> => {
   const snapshot = store.level.snapshot();
   const vector = await loadVector(store.level, store.origins, { snapshot });
   for (const origin of vector.keys()) if (isLocalOrigin(origin)) vector.delete(origin);
   const marks = await loadMarks(store.level, store.origins, { snapshot });
-  const tables = tablesAfter(store, after);
-  const reader = new RowReader({ store, options: { snapshot }, tables, after });
+  const held = heldInPart(await loadDebts(store.level, { snapshot }));
+  const shared = sharedTables(store).filter(({ name }) => permits(scope.tables, name));
+  const tables = tablesAfter(shared, after);
+  const reader = new RowReader({ store, options: { snapshot }, tables, after, scope });
   return {
     vector,
     marks: [...marks].map(([origin, version]) => ({ origin, version })),
-    tables: sharedTables(store)
-      .filter(({ wasLocal }) => !wasLocal)
+    tables: shared
+      .filter(({ name, wasLocal }) => !wasLocal && !isLeftOut(held, name))
       .map(({ name, generation }) => ({ table: name, generation })),
+    inPart: leftOutByEither(
+      leftOutWithin(held, scope.tables),
+      notCopied(store, held, scope.tables),
+    ),
     estimateRows: () => reader.estimateRows(),
     next: (bytesMax) => reader.next(bytesMax),
     close: async () => {
@@ -70,18 +103,26 @@ interface CopiedTable {
  * Tables in a fixed order (definitions, then by name), from the one named in `after` on. Definitions come always: a table
  * may have been made since the earlier copy, and nobody takes rows of a table that is unknown.
  */
-const tablesAfter = (store: Store, after: CopyPlace | undefined): CopiedTable[] => {
+const tablesAfter = (shared: readonly Table[], after: CopyPlace | undefined): CopiedTable[] => {
   const definitions = {
     number: DEFINITIONS_NUMBER,
     name: DEFINITIONS_TABLE,
     generation: tableGeneration(1),
   };
-  const tables: CopiedTable[] = [definitions, ...sharedTables(store)];
+  const tables: CopiedTable[] = [definitions, ...shared];
   if (!after) return tables;
   const from = tables.findIndex(
     (table) => table.name === after.table && table.generation === after.generation,
   );
   return from <= 0 ? tables : [definitions, ...tables.slice(from)];
+};
+
+/** Of what lies outside the scope, what there is: a table that nobody has is missing nowhere. */
+const notCopied = (store: Store, held: LeftOut, scope: TableScope): LeftOut => {
+  const outside = leftOutBy(scope);
+  const isThere = (table: TableName): boolean =>
+    store.catalog.find(table) !== undefined || isLeftOut(held, table);
+  return { ...outside, tables: outside.tables.filter(isThere) };
 };
 
 const sharedTables = (store: Store): Table[] =>
@@ -99,6 +140,7 @@ class RowReader {
   readonly #options: object;
   #tables: CopiedTable[];
   readonly #after: CopyPlace | undefined;
+  readonly #scope: CopyScope;
   #iterator: RowIterator | undefined;
 
   constructor(parts: {
@@ -106,7 +148,9 @@ class RowReader {
     options: object;
     tables: CopiedTable[];
     after: CopyPlace | undefined;
+    scope: CopyScope;
   }) {
+    this.#scope = parts.scope;
     this.#store = parts.store;
     this.#options = parts.options;
     this.#tables = parts.tables;
@@ -135,7 +179,7 @@ class RowReader {
       }
       for (const [key, value] of found) {
         const row = decodeRow(value, this.#store.origins);
-        if (isLocalOrigin(newestStamp(row).origin)) continue;
+        if (!this.#isCopied(table, primaryKeyOf(key), row)) continue;
         rows.push({ table: table.name, generation: table.generation, key: primaryKeyOf(key), row });
         bytes += key.length + value.length;
       }
@@ -151,6 +195,15 @@ class RowReader {
     await this.#iterator?.close();
     this.#iterator = undefined;
     this.#tables = [];
+  }
+
+  #isCopied(table: CopiedTable, key: Uint8Array, row: Row): boolean {
+    const { origin, version } = newestStamp(row);
+    const { tables, startTimeMs } = this.#scope;
+    if (isLocalOrigin(origin)) return false;
+    if (table.number !== DEFINITIONS_NUMBER)
+      return startTimeMs === null || millisecondsOf(version) > startTimeMs;
+    return isDefinitionWithin(key, tables);
   }
 
   #open(table: CopiedTable): RowIterator {

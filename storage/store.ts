@@ -16,6 +16,7 @@ import {
 } from '../protocol/ids.js';
 import { decode, encode } from '../protocol/codec.js';
 import type { Row } from '../protocol/row.js';
+import type { Debts } from '../protocol/debts.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import { Catalog, DEFINITIONS_NUMBER } from './catalog.js';
 import { Commit } from './commit.js';
@@ -27,6 +28,7 @@ import { isLocalOrigin, localOriginOf, Origins } from './origins.js';
 import { PendingRows } from './pendingRows.js';
 import { Recency } from './recency.js';
 import { decodeRow } from './rowFormat.js';
+import { DebtBook, loadDebts } from './debts.js';
 import { loadMarks } from './marks.js';
 import { newestMark } from '../protocol/lateNews.js';
 import { loadVector, type Position, type Vector } from './vector.js';
@@ -79,6 +81,8 @@ export class Store {
   readonly durable: Map<OriginId, Position>;
   /** Per origin the version of the newest delete that was purged here or where this database was copied from. */
   readonly marks: Map<OriginId, Version>;
+  /** Which tables are held in part here, as accepted so far. */
+  readonly debts: DebtBook;
   readonly recency: Recency;
   /** The hybrid clock: not below anything this store has seen. */
   clock: Version;
@@ -91,6 +95,7 @@ export class Store {
     catalog: Catalog;
     vector: Map<OriginId, Position>;
     marks: Map<OriginId, Version>;
+    debts: Debts;
     clock: Version;
     incarnation: Incarnation;
     recovery: Recovery;
@@ -104,6 +109,7 @@ export class Store {
     this.durable = parts.vector;
     this.marks = parts.marks;
     this.#newestMark = newestMark(parts.marks);
+    this.debts = new DebtBook(parts.debts);
     this.clock = parts.clock;
     this.recency = new Recency(parts.clock);
     this.#incarnation = parts.incarnation;
@@ -150,6 +156,7 @@ export class Store {
     const origins = await Origins.load(level);
     const vector = await loadVector(level, origins);
     const marks = await loadMarks(level, origins);
+    const debts = await loadDebts(level);
     const catalog = await Catalog.load({
       level,
       database,
@@ -166,6 +173,7 @@ export class Store {
       catalog,
       vector,
       marks,
+      debts,
       clock: await recoverClock(level, vector),
       incarnation: goesOn ? (meta.incarnation as Incarnation) : options.newIncarnation(),
       recovery: meta === undefined ? 'created' : goesOn ? 'continued' : 'newIncarnation',

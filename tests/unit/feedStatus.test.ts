@@ -5,8 +5,10 @@ import type { Link } from '../../actors/link.js';
 import type { FeedMessage, FeedOpening, FeedStatus } from '../../actors/messages.js';
 import { feedSpec } from '../../actors/tableSubscription.js';
 import { encodeEntry } from '../../protocol/entry.js';
+import { EVERYTHING } from '../../protocol/flow.js';
 import type { OriginPosition, Want } from '../../protocol/frames.js';
 import { databaseName, nodeName, sequence, version, type OriginId } from '../../protocol/ids.js';
+import { NOTHING_LEFT_OUT } from '../../protocol/leftOut.js';
 import { entriesBehind } from '../../protocol/standing.js';
 import { originNamed } from '../support/scenario.js';
 
@@ -31,6 +33,7 @@ const opening = {
   origin: OWN,
   positions: [at(OWN, LENGTH), at(OLD, 9)],
   whole: true,
+  inPart: NOTHING_LEFT_OUT,
   openCopy: () =>
     Promise.resolve({
       owed: [],
@@ -38,6 +41,7 @@ const opening = {
         vector: new Map(),
         marks: [],
         tables: [],
+        inPart: NOTHING_LEFT_OUT,
         estimateRows: () => Promise.resolve(1),
         next: () => Promise.resolve({ rows: [] }),
         close: () => Promise.resolve(),
@@ -72,6 +76,7 @@ const start = async (windowBytes: number) => {
       wants: [],
       windowBytes,
     },
+    scope: EVERYTHING,
     router: { path: '/router', send: () => 'queued' },
     link: link as unknown as Link,
     now: () => clock.nowMs,

@@ -3,6 +3,7 @@ import test from 'ava';
 import type { ActorContext, ActorRef, Reply } from '../../actors/kernel/types.js';
 import type { DatabaseStatus, PeerMessage, RouterMessage } from '../../actors/messages.js';
 import { PeerStreams } from '../../actors/peerStreams.js';
+import { OPEN_RULES } from '../../protocol/flow.js';
 import { databaseName, nodeName, version, type Version } from '../../protocol/ids.js';
 
 interface Router extends ActorRef<RouterMessage> {
@@ -29,6 +30,7 @@ const streamsOf = (routers: Record<string, Router>): PeerStreams =>
     context: { ask } as unknown as ActorContext<PeerMessage>,
     resources: {} as never,
     name: nodeName('p'),
+    rules: OPEN_RULES,
     databases: new Map(
       Object.entries(routers).map(([name, router]) => [databaseName(name), router]),
     ),
