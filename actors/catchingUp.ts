@@ -19,7 +19,7 @@ import {
   type NodeName,
   type OriginId,
 } from '../protocol/ids.js';
-import { isWhole, NOTHING_LEFT_OUT, type LeftOut } from '../protocol/leftOut.js';
+import { ALL_HELD, type PartHeld } from '../protocol/leftOut.js';
 import { limits } from '../protocol/limits.js';
 import type { Orphan, Waits } from '../protocol/owed.js';
 import type { ApplyProblem } from '../protocol/resync.js';
@@ -42,7 +42,7 @@ interface LinkedPeer {
   whole: boolean;
   /** Tables that pass from it, and those of them it holds in part. */
   scope: TableScope;
-  inPart: LeftOut;
+  inPart: PartHeld;
   rttMs: number | null;
 }
 
@@ -135,7 +135,7 @@ export class CatchingUp {
       positions: readonly OriginPosition[];
       whole: boolean;
       scope?: TableScope;
-      inPart?: LeftOut;
+      inPart?: PartHeld;
     },
   ): void {
     this.#sourceLost(peer);
@@ -150,7 +150,7 @@ export class CatchingUp {
       refused: new Map(),
       whole: link.whole,
       scope: link.scope ?? EVERYTHING,
-      inPart: link.inPart ?? NOTHING_LEFT_OUT,
+      inPart: link.inPart ?? ALL_HELD,
       rttMs: null,
     });
     this.#standings.opened(peer, this.#taken(this.#peers.get(peer)?.positions.values() ?? []));
@@ -161,7 +161,7 @@ export class CatchingUp {
     peer: NodeName,
     positions: readonly OriginPosition[],
     whole: boolean,
-    inPart: LeftOut = NOTHING_LEFT_OUT,
+    inPart: PartHeld = ALL_HELD,
   ): void {
     const view = this.#peers.get(peer);
     if (!view) return;
@@ -242,8 +242,7 @@ export class CatchingUp {
     const { copy } = this.#ledger;
     if (!copy || !this.isCopyingFrom(peer)) return 'refused';
     const snapshot = takenSnapshot(told, this.#origins);
-    const { positions, inPart = NOTHING_LEFT_OUT } = snapshot;
-    if (copy.tables && !this.#payments.isWorth({ positions, inPart }, copy.tables, this.#origins))
+    if (copy.tables && !this.#payments.isWorth(snapshot, copy.tables, this.#origins))
       return 'worthless';
     if (this.#ledger.snapshot(snapshot)) return 'begun';
     this.#startCopy(peer);
@@ -413,7 +412,8 @@ export class CatchingUp {
       tooOld: late.size > 0 ? new Set([...view.tooOld, ...late]) : view.tooOld,
       refused: new Set(view.refused.keys()),
       whole: view.whole,
-      isNarrow: !isEverything(view.scope) || !isWhole(view.inPart),
+      isNarrow: !isEverything(view.scope),
+      inPart: new Set(view.inPart.keys()),
       rttMs: view.rttMs,
     };
   }

@@ -16,7 +16,13 @@ import {
 } from '../protocol/copyCheckpoint.js';
 import { ALL_ORIGINS, isRefused, type OriginScope, type TableScope } from '../protocol/flow.js';
 import type { CopyPlaceOnWire, Mark } from '../protocol/frames.js';
-import type { LeftOut } from '../protocol/leftOut.js';
+import {
+  partHeldFrom,
+  partHeldOnWire,
+  type LeftOut,
+  type PartHeld,
+  type PartHeldOnWire,
+} from '../protocol/leftOut.js';
 import type { NodeName, OriginId, TableName } from '../protocol/ids.js';
 import {
   nextOrphan,
@@ -44,7 +50,9 @@ export interface BegunSnapshot {
   readonly estimatedRows: number;
   readonly marks: readonly Mark[];
   /** What of the whole database it does not bring; absent: it brings all. */
-  readonly inPart?: LeftOut;
+  readonly leftOut?: LeftOut;
+  /** What its source holds in part; absent: nothing. */
+  readonly inPart?: PartHeld;
   /** Tables of which it leaves out what is older than this link's start time; absent: none. */
   readonly cutOff?: readonly TableName[];
 }
@@ -277,7 +285,8 @@ interface StoredCheckpoint {
   rowsDone: number;
   rowsEstimated: number;
   tables: TableScope | null;
-  inPart: LeftOut;
+  leftOut: LeftOut;
+  inPart: PartHeldOnWire;
   cutOff: readonly TableName[];
 }
 
@@ -285,6 +294,7 @@ const stored = (copy: CopyCheckpoint): StoredCheckpoint => ({
   ...copy,
   adopt: copy.adopt && [...copy.adopt.values()],
   reach: [...copy.reach.values()],
+  inPart: partHeldOnWire(copy.inPart),
 });
 
 /** One of an earlier version says nothing of tables: it is of all. */
@@ -295,4 +305,5 @@ const restored = (
   ...checkpoint,
   adopt: checkpoint.adopt && byOrigin(checkpoint.adopt),
   reach: byOrigin(checkpoint.reach),
+  inPart: partHeldFrom(checkpoint.inPart),
 });

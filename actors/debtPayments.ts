@@ -9,7 +9,7 @@ import type { OriginScope, TableScope } from '../protocol/flow.js';
 import type { Mark, OriginPosition } from '../protocol/frames.js';
 import type { NodeName, OriginId } from '../protocol/ids.js';
 import { blindSpot } from '../protocol/lateNews.js';
-import type { LeftOut } from '../protocol/leftOut.js';
+import { ALL_HELD, type PartHeld } from '../protocol/leftOut.js';
 import { limits } from '../protocol/limits.js';
 import type { Store } from '../storage/store.js';
 
@@ -18,7 +18,7 @@ export interface PayingPeer {
   /** Tables that pass from it. */
   readonly scope: TableScope;
   /** Tables it holds in part itself. */
-  readonly inPart: LeftOut;
+  readonly inPart: PartHeld;
   /** What it has told to have. */
   readonly positions: ReadonlyMap<OriginId, OriginPosition>;
   /** False: in the middle of a copy itself. */
@@ -56,13 +56,13 @@ export class DebtPayments {
 
   /** Whether the snapshot that was begun pays anything of what it was asked for. */
   isWorth(
-    snapshot: { readonly positions: readonly OriginPosition[]; readonly inPart: LeftOut },
+    snapshot: { readonly positions: readonly OriginPosition[]; readonly inPart?: PartHeld },
     tables: TableScope,
     origins: OriginScope,
   ): boolean {
     const positions = new Map(snapshot.positions.map((position) => [position.origin, position]));
     const reached = new Map([...positions].map(([origin, at]) => [origin, at.sequence]));
-    const payer = { scope: tables, inPart: snapshot.inPart, reached };
+    const payer = { scope: tables, inPart: snapshot.inPart ?? ALL_HELD, reached };
     return (
       this.#knowsPurged(positions) && payableBy(this.#store.debts.debts, payer, origins) !== null
     );

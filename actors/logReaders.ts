@@ -4,7 +4,7 @@
  */
 import type { CopyPlaceOnWire, OriginPosition } from '../protocol/frames.js';
 import type { OriginId } from '../protocol/ids.js';
-import type { LeftOut } from '../protocol/leftOut.js';
+import type { PartHeld } from '../protocol/leftOut.js';
 import type { Commit } from '../storage/commit.js';
 import { logReader, type LogReader } from '../storage/log.js';
 import { openCopy, type CopyScope, type CopySource } from '../storage/snapshot.js';
@@ -24,7 +24,7 @@ export class LogReaders {
   readonly #feeds = new Set<ActorRef<FeedMessage>>();
   readonly #listeners = new Set<() => void>();
   #wasWhole: boolean;
-  #wasInPart: LeftOut;
+  #wasInPart: PartHeld;
   #isStopped = false;
 
   /** `hold` keeps the log after a snapshot while that is read. */

@@ -13,7 +13,7 @@ import type { SentEntry, SentRow } from '../protocol/dataFrames.js';
 import type { CopiedPosition } from '../protocol/copyCheckpoint.js';
 import type { EntryNotes } from '../protocol/entry.js';
 import type { FlowRules, OriginScope, TableScope } from '../protocol/flow.js';
-import type { LeftOut } from '../protocol/leftOut.js';
+import type { LeftOut, PartHeld } from '../protocol/leftOut.js';
 import type { MemberFact, MemberRoute, Standing } from '../protocol/membership.js';
 import type { DatabaseName, NodeName, OriginId, TableName, Version } from '../protocol/ids.js';
 import type { Key, RecordObject, User } from '../protocol/operations.js';
@@ -67,7 +67,8 @@ export type RouterMessage =
       readonly estimatedRows: number;
       readonly marks: readonly Mark[];
       readonly tables: readonly { readonly table: string; readonly generation: number }[];
-      readonly inPart?: LeftOut;
+      readonly leftOut?: LeftOut;
+      readonly inPart?: PartHeld;
       /** Tables whose older rows the source left out, as it was asked to. */
       readonly cutOff?: readonly TableName[];
     }
@@ -103,14 +104,14 @@ export type RouterMessage =
       /** Tables that pass from it; absent: all. */
       readonly scope?: TableScope;
       /** Tables it holds in part; absent: none. */
-      readonly inPart?: LeftOut;
+      readonly inPart?: PartHeld;
     }
   | {
       readonly type: 'peer.noticed';
       readonly peer: NodeName;
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
-      readonly inPart?: LeftOut;
+      readonly inPart?: PartHeld;
     }
   /** Whose writes are taken from now on. */
   | { readonly type: 'flow.changed'; readonly origins: OriginScope }
@@ -166,7 +167,7 @@ export interface FeedOpening {
   readonly positions: readonly OriginPosition[];
   readonly whole: boolean;
   /** Tables this node holds in part. */
-  readonly inPart: LeftOut;
+  readonly inPart: PartHeld;
   /** Null: this node is in the middle of a copy itself. */
   readonly openCopy: (
     after: CopyPlaceOnWire | null,
@@ -247,7 +248,7 @@ export type FeedMessage =
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
       /** Tables this node holds in part. */
-      readonly inPart: LeftOut;
+      readonly inPart: PartHeld;
     }
   | { readonly type: 'link.drained' }
   /** This node goes on under a new incarnation: subscribers have to hear of it. */

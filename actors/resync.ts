@@ -32,7 +32,7 @@ import {
   type TableName,
   type Version,
 } from '../protocol/ids.js';
-import { leftOutBy, leftOutByEither, NOTHING_LEFT_OUT } from '../protocol/leftOut.js';
+import { leftOutBy, leftOutByEither, NOTHING_LEFT_OUT, partHeldFrom } from '../protocol/leftOut.js';
 import { limits } from '../protocol/limits.js';
 import {
   startResync,
@@ -140,7 +140,7 @@ class Resync implements Actor<ResyncMessage> {
           positions: frame.positions,
           whole: frame.whole,
           scope: intersection(this.#parts.scope, frame.scope ?? EVERYTHING),
-          ...(frame.inPart && { inPart: frame.inPart }),
+          inPart: partHeldFrom(frame.inPart),
         });
       case 'Notice':
         return this.#tell({
@@ -148,7 +148,7 @@ class Resync implements Actor<ResyncMessage> {
           peer,
           positions: frame.positions,
           whole: frame.whole,
-          ...(frame.inPart && { inPart: frame.inPart }),
+          inPart: partHeldFrom(frame.inPart),
         });
       case 'TooOld':
         return this.#tell({ type: 'peer.tooOld', peer, origin: frame.origin });
@@ -165,7 +165,7 @@ class Resync implements Actor<ResyncMessage> {
   }
 
   #onCopyBegin(frame: Extract<ControlFrame, { kind: 'CopyBegin' }>): void {
-    const { kind: _kind, stream: _stream, inPart = NOTHING_LEFT_OUT, ...begun } = frame;
+    const { kind: _kind, stream: _stream, leftOut = NOTHING_LEFT_OUT, ...begun } = frame;
     this.#rowsReceived = 0;
     this.#step({ type: 'copyBegun' });
     const { peer, scope, startTimeMs } = this.#parts;
@@ -174,7 +174,8 @@ class Resync implements Actor<ResyncMessage> {
       type: 'copy.begin',
       peer,
       ...begun,
-      inPart: leftOutByEither(inPart, outside),
+      leftOut: leftOutByEither(leftOut, outside),
+      inPart: partHeldFrom(frame.inPart),
       // Where older rows are left out, one that does not come may be one of them.
       ...(startTimeMs !== null && { tables: [], cutOff: namesOf(frame.tables) }),
     });

@@ -24,7 +24,13 @@ import {
   type OriginId,
   type Version,
 } from '../protocol/ids.js';
-import { isWhole, leftOutWithin, type LeftOut } from '../protocol/leftOut.js';
+import {
+  isWhole,
+  partHeldOnWire,
+  partHeldWithin,
+  type PartHeld,
+  type PartHeldOnWire,
+} from '../protocol/leftOut.js';
 import type { LogRead } from '../storage/log.js';
 import type { CopySource } from '../storage/snapshot.js';
 import { FeedProgress } from './feedProgress.js';
@@ -87,7 +93,7 @@ class TableSubscription implements Actor<FeedMessage> {
   readonly #progress: FeedProgress;
   /** This node is not in the middle of a copy: only then can it be the source of one. */
   #whole: boolean;
-  #inPart: LeftOut;
+  #inPart: PartHeld;
   /** What may be sent, and was asked for. */
   readonly #filter: EntryFilter;
 
@@ -332,7 +338,8 @@ class TableSubscription implements Actor<FeedMessage> {
       estimatedRows: await source.estimateRows(),
       marks: source.marks,
       tables: source.tables,
-      ...(!isWhole(source.inPart) && { inPart: source.inPart }),
+      ...(!isWhole(source.leftOut) && { leftOut: source.leftOut }),
+      ...toldInPart(source.inPart),
     });
     return { type: 'copyOpened' };
   }
@@ -374,9 +381,8 @@ class TableSubscription implements Actor<FeedMessage> {
   }
 
   /** Of tables the subscriber may hear of. */
-  #toldInPart(): { inPart?: LeftOut } {
-    const inPart = leftOutWithin(this.#inPart, this.#filter.scope);
-    return isWhole(inPart) ? {} : { inPart };
+  #toldInPart(): ReturnType<typeof toldInPart> {
+    return toldInPart(partHeldWithin(this.#inPart, this.#filter.scope));
   }
 
   #noteConfirmed(positions: readonly OriginPosition[]): void {
@@ -404,5 +410,8 @@ const copyWanted = ({ after, tables }: Extract<ControlFrame, { kind: 'CopyReques
   after,
   ...(tables && { tables }),
 });
+
+const toldInPart = (held: PartHeld): { inPart?: PartHeldOnWire } =>
+  held.size > 0 ? { inPart: partHeldOnWire(held) } : {};
 
 const effectOf = <E extends { type: string }>({ type: _type, ...rest }: E): Omit<E, 'type'> => rest;

@@ -7,7 +7,15 @@ import { coveredBy } from './absence.js';
 import type { TableScope } from './flow.js';
 import type { CopyPlaceOnWire, Mark, OriginPosition } from './frames.js';
 import type { OriginId, TableName } from './ids.js';
-import { leftOutByEither, NOTHING_LEFT_OUT, tableSet, type LeftOut } from './leftOut.js';
+import {
+  ALL_HELD,
+  leftOutByEither,
+  NOTHING_LEFT_OUT,
+  partHeldByEither,
+  tableSet,
+  type LeftOut,
+  type PartHeld,
+} from './leftOut.js';
 import { blindSpot } from './lateNews.js';
 
 export type CopiedPosition = OriginPosition & { readonly checksum: number };
@@ -25,8 +33,9 @@ export interface CopyCheckpoint {
   readonly rowsEstimated: number;
   /** Only these tables are copied, to pay debts: no positions are adopted. Null: the whole database is. */
   readonly tables: TableScope | null;
-  /** What some snapshot did not bring, or not all of. */
-  readonly inPart: LeftOut;
+  /** What some snapshot did not bring, and what its source held in part. */
+  readonly leftOut: LeftOut;
+  readonly inPart: PartHeld;
   /** Tables of which some snapshot left out what is older than a start time. */
   readonly cutOff: readonly TableName[];
 }
@@ -34,7 +43,8 @@ export interface CopyCheckpoint {
 export const newCopy = (number: number, tables: TableScope | null = null): CopyCheckpoint => ({
   number,
   tables,
-  inPart: NOTHING_LEFT_OUT,
+  leftOut: NOTHING_LEFT_OUT,
+  inPart: ALL_HELD,
   cutOff: [],
   after: null,
   adopt: null,
@@ -66,7 +76,8 @@ export const withSnapshot = (
     positions: readonly CopiedPosition[];
     owed: readonly CopiedPosition[];
     estimatedRows: number;
-    inPart?: LeftOut;
+    leftOut?: LeftOut;
+    inPart?: PartHeld;
     cutOff?: readonly TableName[];
   },
 ): CopyCheckpoint => {
@@ -76,7 +87,8 @@ export const withSnapshot = (
     adopt: copy.adopt === null ? vector : minimum(copy.adopt, vector),
     reach: maximum(maximum(copy.reach, vector), byOrigin(snapshot.owed)),
     rowsEstimated: copy.rowsDone + snapshot.estimatedRows,
-    inPart: leftOutByEither(copy.inPart, snapshot.inPart ?? NOTHING_LEFT_OUT),
+    leftOut: leftOutByEither(copy.leftOut, snapshot.leftOut ?? NOTHING_LEFT_OUT),
+    inPart: partHeldByEither(copy.inPart, snapshot.inPart ?? ALL_HELD),
     cutOff: tableSet([...copy.cutOff, ...(snapshot.cutOff ?? [])]),
   };
 };

@@ -8,7 +8,14 @@
  *   cutOff  the same, because it is older than a start time: never paid for its own sake
  *   others  of any table, but for the ones that are known: which, was not told
  */
-import { exceptedTables, isRefused, NOTHING, type OriginScope, type TableScope } from './flow.js';
+import {
+  exceptedTables,
+  isNothing,
+  isRefused,
+  NOTHING,
+  type OriginScope,
+  type TableScope,
+} from './flow.js';
 import type { OriginId, TableName } from './ids.js';
 import {
   isLeftOut,
@@ -17,6 +24,7 @@ import {
   NOTHING_LEFT_OUT,
   tableSet,
   type LeftOut,
+  type PartHeld,
 } from './leftOut.js';
 import { limits } from './limits.js';
 
@@ -46,18 +54,26 @@ export const NO_DEBTS: Debts = new Map();
 export const debtKey = (debt: DebtSubject): string =>
   debt.kind === 'others' ? `others ${JSON.stringify(debt.known)}` : `${debt.kind} ${debt.table}`;
 
-/** Which tables are held in part. */
+/** Which tables are held in part, whoever wrote what is missing. */
 export const heldInPart = (debts: Debts): LeftOut => {
   let inPart = NOTHING_LEFT_OUT;
-  for (const debt of debts.values())
-    inPart = leftOutByEither(
-      inPart,
-      debt.kind === 'others'
-        ? { tables: [], others: debt.known }
-        : { tables: [debt.table], others: null },
-    );
+  for (const debt of debts.values()) inPart = leftOutByEither(inPart, leftOutOf(debt));
   return inPart;
 };
+
+/** The same for each origin. */
+export const partHeldOf = (debts: Debts): PartHeld => {
+  const held = new Map<OriginId, LeftOut>();
+  for (const debt of debts.values())
+    for (const origin of debt.owed.keys())
+      held.set(origin, leftOutByEither(held.get(origin) ?? NOTHING_LEFT_OUT, leftOutOf(debt)));
+  return held;
+};
+
+const leftOutOf = (debt: Debt): LeftOut =>
+  debt.kind === 'others'
+    ? { tables: [], others: debt.known }
+    : { tables: [debt.table], others: null };
 
 /** Something was left out of what these positions cover. */
 export const withDebt = (
@@ -72,19 +88,28 @@ export const withDebt = (
   return bounded(changed);
 };
 
-/**
- * What is owed after a copy with these positions, which left out `missing` of the whole database, and of origins what
- * `origins` does not take.
- */
-export const withoutPaid = (
-  debts: Debts,
-  payment: { missing: LeftOut; reached: Reached; origins: OriginScope },
-): Debts => {
+/** What a copy brought, as far as debts go. */
+export interface Payment {
+  /** What it left out of the whole database. */
+  readonly leftOut: LeftOut;
+  /** What its source holds in part itself. */
+  readonly inPart: PartHeld;
+  readonly reached: Reached;
+  /** Whose writes were taken from it. */
+  readonly origins: OriginScope;
+}
+
+/** What is owed after that. */
+export const withoutPaid = (debts: Debts, payment: Payment): Debts => {
   const left = new Map<string, Debt>();
-  for (const debt of debts.values()) {
-    if (debt.kind === 'others') payOthers(left, debt, payment);
-    else owe(left, debt, unpaid(debt, payment));
-  }
+  for (const debt of debts.values())
+    for (const [origin, sequence] of debt.owed) {
+      const upTo = new Map([[origin, sequence]]);
+      const isReached = sequence <= (payment.reached.get(origin) ?? 0);
+      if (!isReached || isRefused(payment.origins, origin)) owe(left, debt, upTo);
+      else if (debt.kind === 'others') payOthers(left, debt, { origin, upTo }, payment);
+      else if (isLeftOut(missingOf(origin, payment), debt.table)) owe(left, debt, upTo);
+    }
   return bounded(left);
 };
 
@@ -92,17 +117,17 @@ export const withoutPaid = (
 export interface Payer {
   /** Tables that pass from it. */
   readonly scope: TableScope;
-  /** Tables of these it holds in part itself. */
-  readonly inPart: LeftOut;
+  /** What it holds in part itself. */
+  readonly inPart: PartHeld;
   readonly reached: Reached;
 }
 
-/** The tables to copy from that peer, so that something is owed no more; null: it cannot pay anything. */
+/**
+ * The tables to copy from that peer, so that something is owed no more; null: it cannot pay anything now. What it will be
+ * able to pay with more of an origin is waited for, rather than copied twice.
+ */
 export const payableBy = (debts: Debts, payer: Payer, origins: OriginScope): TableScope | null => {
-  const missing = leftOutByEither(leftOutBy(payer.scope), payer.inPart);
-  const parts = [...debts.values()]
-    .filter((debt) => isReached(debt, payer.reached, origins))
-    .map((debt) => payablePart(debt, missing, origins));
+  const parts = [...debts.values()].flatMap((debt) => payableParts(debt, payer, origins));
   const names = tableSet(parts.flatMap((part) => (part.kind === 'only' ? part.tables : [])));
   const allBut = parts.flatMap((part) => (part.kind === 'all' ? [part.except] : []));
   const [first, ...rest] = allBut;
@@ -114,7 +139,22 @@ export const payableBy = (debts: Debts, payer: Payer, origins: OriginScope): Tab
   };
 };
 
-const payablePart = (debt: Debt, missing: LeftOut, origins: OriginScope): TableScope => {
+/** Origin by origin; empty as long as the peer has less of one of them than is owed. */
+const payableParts = (debt: Debt, payer: Payer, origins: OriginScope): TableScope[] => {
+  const outside = leftOutBy(payer.scope);
+  const parts: TableScope[] = [];
+  for (const [origin, sequence] of debt.owed) {
+    if (isRefused(origins, origin)) continue;
+    const payment = { ...payer, leftOut: outside, origins };
+    const part = payablePart(debt, missingOf(origin, payment));
+    if (isNothing(part)) continue;
+    if (sequence > (payer.reached.get(origin) ?? 0)) return [];
+    parts.push(part);
+  }
+  return parts;
+};
+
+const payablePart = (debt: Debt, missing: LeftOut): TableScope => {
   switch (debt.kind) {
     case 'cutOff':
       return NOTHING;
@@ -124,7 +164,7 @@ const payablePart = (debt: Debt, missing: LeftOut, origins: OriginScope): TableS
       const { others, tables } = missing;
       if (others === null) return { kind: 'all', except: tableSet([...tables, ...debt.known]) };
       const isNews = (table: TableName): boolean =>
-        !isLeftOut(missing, table) && !debt.known.includes(table) && isTaken(debt, table, origins);
+        !tables.includes(table) && !debt.known.includes(table);
       return { kind: 'only', tables: others.filter(isNews) };
     }
     default:
@@ -132,18 +172,7 @@ const payablePart = (debt: Debt, missing: LeftOut, origins: OriginScope): TableS
   }
 };
 
-const isTaken = (debt: Debt, table: TableName, origins: OriginScope): boolean =>
-  [...debt.owed.keys()].some(
-    (origin) => !isRefused(origins, origin) && !exceptedTables(origins, origin).includes(table),
-  );
-
 type DebtSubject = Omit<NamedDebt, 'owed'> | Omit<DebtOfOthers, 'owed'>;
-
-interface Payment {
-  readonly missing: LeftOut;
-  readonly reached: Reached;
-  readonly origins: OriginScope;
-}
 
 const owe = (debts: Map<string, Debt>, subject: DebtSubject, upTo: Reached): void => {
   if (upTo.size === 0) return;
@@ -154,50 +183,27 @@ const owe = (debts: Map<string, Debt>, subject: DebtSubject, upTo: Reached): voi
   debts.set(key, { ...subject, owed });
 };
 
-/** An origin of which this table is not taken is not waited for. */
-const isWaitedFor = (origins: OriginScope, origin: OriginId, debt: DebtSubject): boolean =>
-  !isRefused(origins, origin) &&
-  !(debt.kind !== 'others' && exceptedTables(origins, origin).includes(debt.table));
-
-const isReached = (debt: Debt, reached: Reached, origins: OriginScope): boolean => {
-  const waited = [...debt.owed].filter(([origin]) => isWaitedFor(origins, origin, debt));
-  return (
-    waited.length > 0 &&
-    waited.every(([origin, sequence]) => (reached.get(origin) ?? 0) >= sequence)
-  );
-};
-
-const unpaid = (debt: NamedDebt, payment: Payment): Reached => {
-  if (isLeftOut(payment.missing, debt.table)) return debt.owed;
-  return new Map(
-    [...debt.owed].filter(
-      ([origin, sequence]) =>
-        sequence > (payment.reached.get(origin) ?? 0) ||
-        !isWaitedFor(payment.origins, origin, debt),
-    ),
-  );
+const missingOf = (origin: OriginId, { leftOut, inPart, origins }: Payment): LeftOut => {
+  const held = leftOutByEither(leftOut, inPart.get(origin) ?? NOTHING_LEFT_OUT);
+  const excepted = { tables: exceptedTables(origins, origin), others: null };
+  return leftOutByEither(held, excepted);
 };
 
 /** What came is known from now on; what of the rest is named is owed by name. */
 const payOthers = (
   left: Map<string, Debt>,
   debt: DebtOfOthers,
-  { missing, reached, origins }: Payment,
+  { origin, upTo }: { origin: OriginId; upTo: Reached },
+  payment: Payment,
 ): void => {
-  for (const [origin, sequence] of debt.owed) {
-    const upTo = new Map([[origin, sequence]]);
-    const isKnown = (table: TableName): boolean => debt.known.includes(table);
-    const excepted = exceptedTables(origins, origin);
-    if (sequence > (reached.get(origin) ?? 0) || isRefused(origins, origin)) owe(left, debt, upTo);
-    else if (missing.others === null) {
-      for (const table of tableSet([...missing.tables, ...excepted]))
-        if (!isKnown(table)) owe(left, { kind: 'table', table }, upTo);
-    } else {
-      const came = missing.others.filter(
-        (table) => !missing.tables.includes(table) && !excepted.includes(table),
-      );
-      owe(left, { kind: 'others', known: tableSet([...debt.known, ...came]) }, upTo);
+  const { tables, others } = missingOf(origin, payment);
+  if (others === null)
+    for (const table of tables) {
+      if (!debt.known.includes(table)) owe(left, { kind: 'table', table }, upTo);
     }
+  else {
+    const came = others.filter((table) => !tables.includes(table));
+    owe(left, { kind: 'others', known: tableSet([...debt.known, ...came]) }, upTo);
   }
 };
 

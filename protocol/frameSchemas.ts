@@ -46,10 +46,9 @@ const scope = {
     object({ kind: { const: 'only' }, tables: names }),
   ],
 } as const;
-const leftOut = object({
-  tables: names,
-  others: { anyOf: [{ type: 'null' }, names] },
-});
+const others = { anyOf: [{ type: 'null' }, names] } as const;
+const leftOut = object({ tables: names, others });
+const inPart = list(object({ origin: text, tables: names, others }));
 
 const greeting = object({
   versions: object({ min: whole, max: whole }),
@@ -75,11 +74,11 @@ export const controlSchemas = {
   ),
   Subscribed: object(
     { stream, origin: text, positions: list(position), whole: yesOrNo },
-    { scope, inPart: leftOut },
+    { scope, inPart },
   ),
   Unsubscribe: object({ stream, reason }),
   Want: object({ stream, add: list(want), drop: list(text) }),
-  Notice: object({ stream, positions: list(position), whole: yesOrNo }, { inPart: leftOut }),
+  Notice: object({ stream, positions: list(position), whole: yesOrNo }, { inPart }),
   TooOld: object({ stream, origin: text, logStart: whole }),
   Ack: object({ stream, positions: list(position), creditBytes: whole }),
   CopyRequest: object(
@@ -103,7 +102,7 @@ export const controlSchemas = {
       marks: list(mark),
       tables: list(copiedTable),
     },
-    { inPart: leftOut },
+    { leftOut, inPart },
   ),
   CopyEnd: object({ stream, rows: whole }),
   CopyRefused: object({ stream, reason }),

@@ -8,7 +8,7 @@ import { messageOf, SkeinError } from './errors.js';
 import type { TableScope } from './flow.js';
 import { controlSchemas } from './frameSchemas.js';
 import type { DatabaseName, Incarnation, NodeName, OriginId, Sequence, Version } from './ids.js';
-import type { LeftOut } from './leftOut.js';
+import type { LeftOut, PartHeldOnWire } from './leftOut.js';
 import type { MemberFact } from './membership.js';
 import { compileSchema } from './validate.js';
 
@@ -106,7 +106,7 @@ export type ControlFrame =
       /** Tables that are sent of those that were wanted; absent: all. */
       readonly scope?: TableScope;
       /** Tables of these that the sender holds in part; absent: none. */
-      readonly inPart?: LeftOut;
+      readonly inPart?: PartHeldOnWire;
     }
   | { readonly kind: 'Unsubscribe'; readonly stream: number; readonly reason: string }
   | {
@@ -121,7 +121,7 @@ export type ControlFrame =
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
       /** As in Subscribed. */
-      readonly inPart?: LeftOut;
+      readonly inPart?: PartHeldOnWire;
     }
   | {
       readonly kind: 'TooOld';
@@ -153,8 +153,10 @@ export type ControlFrame =
       readonly marks: readonly Mark[];
       /** The tables the source holds whole, in the order their rows come: only in these a missing row means a deleted one. */
       readonly tables: readonly { readonly table: string; readonly generation: number }[];
-      /** What of the whole database this copy does not bring, or not all of; absent: it brings all. */
-      readonly inPart?: LeftOut;
+      /** What of the whole database this copy does not bring; absent: it brings all. */
+      readonly leftOut?: LeftOut;
+      /** What the sender holds in part itself; absent: nothing. */
+      readonly inPart?: PartHeldOnWire;
     }
   | { readonly kind: 'CopyEnd'; readonly stream: number; readonly rows: number }
   | { readonly kind: 'CopyRefused'; readonly stream: number; readonly reason: string }

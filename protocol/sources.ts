@@ -22,8 +22,10 @@ export interface PeerView {
   readonly refused: ReadonlySet<OriginId>;
   /** False: in the middle of a copy itself. */
   readonly whole: boolean;
-  /** It sends some tables not at all, or holds them in part: what it has is taken from another if that can be. */
+  /** It does not send all tables: what it has is taken from another if that can be. */
   readonly isNarrow?: boolean;
+  /** Origins of which it holds some tables in part: the same. */
+  readonly inPart?: ReadonlySet<OriginId>;
   readonly rttMs: number | null;
 }
 
@@ -101,33 +103,27 @@ const sourceOf = (input: SourcesInput, origin: OriginId): NodeName | null => {
       peer.positions.has(origin) && !peer.tooOld.has(origin) && !peer.refused.has(origin),
   );
   const author = usable.find(([, peer]) => peer.origin === origin);
-  const isUseful = ([, peer]: [NodeName, PeerView]): boolean => isAhead(input, peer, origin);
-  if (author && !isOutdone(author, usable, isUseful)) return author[0];
-  const ahead = preferWide(usable.filter(isUseful));
-  const able = new Set((ahead.length > 0 ? ahead : preferWide(usable)).map(([name]) => name));
+  const isUseful = ([, peer]: Named): boolean => isAhead(input, peer, origin);
+  const wide = usable.filter(([, peer]) => isWide(peer, origin));
+  const narrow = usable.filter((one) => !wide.includes(one));
+  if (author && (wide.includes(author) || wide.length === 0)) return author[0];
+  const ahead = firstOf(wide.filter(isUseful), narrow.filter(isUseful));
+  const able = new Set((ahead.length > 0 ? ahead : firstOf(wide, narrow)).map(([name]) => name));
   for (const preferred of [nodeOf(origin), input.current.get(origin)])
     if (preferred !== undefined && able.has(preferred)) return preferred;
   return ahead.sort(byNearness)[0]?.[0] ?? null;
 };
 
-/** An author that sends or holds only some tables is asked when nobody who has all of them can give what it has. */
-const isOutdone = (
-  author: [NodeName, PeerView],
-  usable: [NodeName, PeerView][],
-  isUseful: (peer: [NodeName, PeerView]) => boolean,
-): boolean => {
-  const wide = usable.filter(([, { isNarrow }]) => isNarrow !== true);
-  if (author[1].isNarrow !== true || wide.length === 0) return false;
-  return wide.some(isUseful) || !isUseful(author);
-};
+type Named = readonly [NodeName, PeerView];
 
-/** Those that send and hold all tables, if there are any. */
-const preferWide = <Named extends readonly [unknown, PeerView]>(peers: Named[]): Named[] => {
-  const wide = peers.filter(([, { isNarrow }]) => isNarrow !== true);
-  return wide.length > 0 ? wide : peers;
-};
+/** It sends all tables, and holds all that this origin wrote in them. */
+const isWide = (peer: PeerView, origin: OriginId): boolean =>
+  peer.isNarrow !== true && peer.inPart?.has(origin) !== true;
 
-const byNearness = (a: [NodeName, PeerView], b: [NodeName, PeerView]): number =>
+const firstOf = (preferred: Named[], others: Named[]): Named[] =>
+  preferred.length > 0 ? preferred : others;
+
+const byNearness = (a: Named, b: Named): number =>
   (a[1].rttMs ?? Infinity) - (b[1].rttMs ?? Infinity) || (a[0] < b[0] ? -1 : 1);
 
 const needsCopy = (input: SourcesInput): boolean => {
@@ -171,7 +167,10 @@ const copySource = (input: SourcesInput): NodeName | null => {
   const possible = [...input.peers].filter(
     ([name, peer]) => peer.whole && !input.noCopyFrom.has(name) && peer.positions.size > 0,
   );
-  const [chosen] = preferWide(possible.filter(([, peer]) => helps(peer)));
-  if (chosen) return chosen[0];
-  return (input.copyUnfinished ? preferWide(possible)[0]?.[0] : undefined) ?? null;
+  const best = possible.filter(([, peer]) => peer.isNarrow !== true && !peer.inPart?.size);
+  for (const candidates of [best, possible]) {
+    const chosen = candidates.find(([, peer]) => helps(peer));
+    if (chosen) return chosen[0];
+  }
+  return (input.copyUnfinished ? firstOf(best, possible)[0]?.[0] : undefined) ?? null;
 };

@@ -3,6 +3,7 @@
  * the entries and copies they come from. Held by store.ts, changed and written by commit.ts, read for snapshots with
  * the snapshot. What debts mean is in protocol/debts.ts.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { decode, encode } from '../protocol/codec.js';
 import type { CopyCheckpoint } from '../protocol/copyCheckpoint.js';
 import {
@@ -10,6 +11,7 @@ import {
   heldInPart,
   NO_DEBTS,
   withDebt,
+  partHeldOf,
   withoutPaid,
   type Debt,
   type Debts,
@@ -23,6 +25,7 @@ import {
   NOTHING_LEFT_OUT,
   tableSet,
   type LeftOut,
+  type PartHeld,
 } from '../protocol/leftOut.js';
 import { allOf, debtStoreKey, PREFIX } from './keys.js';
 import type { Level } from './level.js';
@@ -53,26 +56,29 @@ export class DebtBook {
   #debts: Debts;
   /** As they stand on the disk, or in a batch on its way there. */
   #written: Debts;
-  #inPart: LeftOut;
+  /** What is held in part of all origins, and of each. */
+  #anyInPart: LeftOut;
+  #inPart: PartHeld;
 
   constructor(debts: Debts) {
     this.#debts = debts;
     this.#written = debts;
-    this.#inPart = heldInPart(debts);
+    this.#anyInPart = heldInPart(debts);
+    this.#inPart = partHeldOf(debts);
   }
 
   get debts(): Debts {
     return this.#debts;
   }
 
-  /** Which tables are held in part: in these, what is not here may be elsewhere. The same object while that is so. */
-  get inPart(): LeftOut {
+  /** What is held in part of each origin. The same object while that is so. */
+  get inPart(): PartHeld {
     return this.#inPart;
   }
 
   /** Whether something of that table may be missing here though the vector covers it. */
   isInPart(table: TableName): boolean {
-    return isLeftOut(this.#inPart, table);
+    return isLeftOut(this.#anyInPart, table);
   }
 
   get hasChanged(): boolean {
@@ -81,8 +87,9 @@ export class DebtBook {
 
   change(change: (debts: Debts) => Debts): void {
     this.#debts = change(this.#debts);
-    const inPart = heldInPart(this.#debts);
-    if (JSON.stringify(inPart) !== JSON.stringify(this.#inPart)) this.#inPart = inPart;
+    this.#anyInPart = heldInPart(this.#debts);
+    const inPart = partHeldOf(this.#debts);
+    if (!isDeepStrictEqual(inPart, this.#inPart)) this.#inPart = inPart;
   }
 
   /** Puts what has changed since the last call into a batch. */
@@ -106,18 +113,20 @@ export const settleDebts = (
 ): void => {
   const { debts, accepted } = store;
   const reached = new Map([...(copy.adopt ?? [])].map(([origin, at]) => [origin, at.sequence]));
+  const { inPart } = copy;
   const outside = copy.tables ? leftOutBy(copy.tables) : NOTHING_LEFT_OUT;
-  const missing = leftOutByEither(copy.inPart, outside);
-  debts.change((all) => withoutPaid(all, { missing, reached, origins }));
+  const leftOut = leftOutByEither(copy.leftOut, outside);
+  debts.change((all) => withoutPaid(all, { leftOut, inPart, reached, origins }));
   const cutOff = { tables: copy.cutOff, others: null };
   debts.change((all) => withDebt(all, { leftOut: cutOff, isCutOff: true, upTo: reached }));
   if (copy.tables) return;
   for (const [origin, sequence] of reached) {
     if (sequence <= (accepted.get(origin)?.sequence ?? 0)) continue;
     const excepted = { tables: tableSet(exceptedTables(origins, origin)), others: null };
-    const leftOut = leftOutByEither(missing, excepted);
+    const held = leftOutByEither(leftOut, inPart.get(origin) ?? NOTHING_LEFT_OUT);
+    const missing = leftOutByEither(held, excepted);
     const upTo = new Map([[origin, sequence]]);
-    debts.change((all) => withDebt(all, { leftOut, isCutOff: false, upTo }));
+    debts.change((all) => withDebt(all, { leftOut: missing, isCutOff: false, upTo }));
   }
 };
 

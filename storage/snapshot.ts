@@ -6,7 +6,7 @@
 import type { CopiedRow } from './commit.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
 import { millisecondsOf } from '../protocol/clock.js';
-import { heldInPart } from '../protocol/debts.js';
+import { heldInPart, partHeldOf } from '../protocol/debts.js';
 import { isDefinitionWithin } from '../protocol/entryFilter.js';
 import { EVERYTHING, permits, type TableScope } from '../protocol/flow.js';
 import { tableGeneration, type TableName } from '../protocol/ids.js';
@@ -14,9 +14,9 @@ import type { Mark } from '../protocol/frames.js';
 import {
   isLeftOut,
   leftOutBy,
-  leftOutByEither,
-  leftOutWithin,
+  partHeldWithin,
   type LeftOut,
+  type PartHeld,
 } from '../protocol/leftOut.js';
 import { newestStamp, type Row } from '../protocol/row.js';
 import { limits } from '../protocol/limits.js';
@@ -42,8 +42,10 @@ export interface CopySource {
   readonly marks: readonly Mark[];
   /** Tables that are here as a whole, in the order their rows come: in these a row that is not here is deleted. */
   readonly tables: readonly { readonly table: string; readonly generation: number }[];
-  /** What of the whole database does not come, or not all of. */
-  readonly inPart: LeftOut;
+  /** What of the whole database does not come. */
+  readonly leftOut: LeftOut;
+  /** What of the rest is held in part here, of each origin. */
+  readonly inPart: PartHeld;
   /** Of the rows still to come after the place asked for. */
   estimateRows(): Promise<number>;
   /** The next rows, up to about `bytesMax`; empty at the end. */
@@ -70,7 +72,8 @@ export const openCopy = async (
   const vector = await loadVector(store.level, store.origins, { snapshot });
   for (const origin of vector.keys()) if (isLocalOrigin(origin)) vector.delete(origin);
   const marks = await loadMarks(store.level, store.origins, { snapshot });
-  const held = heldInPart(await loadDebts(store.level, { snapshot }));
+  const debts = await loadDebts(store.level, { snapshot });
+  const held = heldInPart(debts);
   const shared = sharedTables(store).filter(({ name }) => permits(scope.tables, name));
   const tables = tablesAfter(shared, after);
   const reader = new RowReader({ store, options: { snapshot }, tables, after, scope });
@@ -80,10 +83,8 @@ export const openCopy = async (
     tables: shared
       .filter(({ name, wasLocal }) => !wasLocal && !isLeftOut(held, name))
       .map(({ name, generation }) => ({ table: name, generation })),
-    inPart: leftOutByEither(
-      leftOutWithin(held, scope.tables),
-      notCopied(store, held, scope.tables),
-    ),
+    leftOut: notCopied(store, held, scope.tables),
+    inPart: partHeldWithin(partHeldOf(debts), scope.tables),
     estimateRows: () => reader.estimateRows(),
     next: (bytesMax) => reader.next(bytesMax),
     close: async () => {

@@ -12,16 +12,19 @@ import {
   withoutPaid,
   type Debts,
   type Payer,
+  type Payment,
 } from '../../protocol/debts.js';
 import { ALL_ORIGINS, type OriginScope, type TableScope } from '../../protocol/flow.js';
 import { nodeName, tableName, type OriginId, type TableName } from '../../protocol/ids.js';
 import {
+  ALL_HELD,
   isLeftOut,
   leftOutBy,
   leftOutByEither,
   NOTHING_LEFT_OUT,
   tableSet,
   type LeftOut,
+  type PartHeld,
 } from '../../protocol/leftOut.js';
 import { limits } from '../../protocol/limits.js';
 import { origin } from '../support/stores.js';
@@ -45,7 +48,10 @@ const event = fc.record({ leftOut, isCutOff: fc.boolean(), upTo: reached });
 const debts = fc
   .array(event, { maxLength: 4 })
   .map((events) => events.reduce<Debts>(withDebt, NO_DEBTS));
-const payer: fc.Arbitrary<Payer> = fc.record({ scope, inPart: leftOut, reached });
+const partHeld: fc.Arbitrary<PartHeld> = fc
+  .array(fc.tuple(fc.constantFrom(...ORIGINS), leftOut), { maxLength: 2 })
+  .map((list) => new Map(list));
+const payer: fc.Arbitrary<Payer> = fc.record({ scope, inPart: partHeld, reached });
 const origins: fc.Arbitrary<OriginScope> = fc.record({
   refused: fc.subarray(['b'].map(nodeName)),
   exceptTables: fc
@@ -53,9 +59,13 @@ const origins: fc.Arbitrary<OriginScope> = fc.record({
     .map((list) => new Map(list ? [[nodeName('a'), list] as const] : [])),
 });
 
-/** What such a copy leaves out. */
-const missingOf = (tables: TableScope, { scope: sent, inPart }: Payer): LeftOut =>
-  leftOutByEither(leftOutBy(tables), leftOutByEither(leftOutBy(sent), inPart));
+/** What that copy of the peer brings. */
+const paymentOf = (tables: TableScope, peer: Payer, whose: OriginScope): Payment => ({
+  leftOut: leftOutByEither(leftOutBy(tables), leftOutBy(peer.scope)),
+  inPart: peer.inPart,
+  reached: peer.reached,
+  origins: whose,
+});
 
 test('a table is held in part while something of it is owed, under its name or not', (t) => {
   fc.assert(
@@ -78,8 +88,7 @@ test('a peer is asked for a few payments at most, each pays something, and none 
         const tables = payableBy(left, peer, whose);
         if (!tables) return true;
         const before = left;
-        const missing = missingOf(tables, peer);
-        left = withoutPaid(before, { missing, reached: peer.reached, origins: whose });
+        left = withoutPaid(before, paymentOf(tables, peer, whose));
         const [was, is] = [before, left].map(heldInPart);
         if (sumOf(left) === sumOf(before)) return false;
         if (NAMES.some((name) => was && is && !isLeftOut(was, name) && isLeftOut(is, name)))
@@ -101,8 +110,8 @@ const sumOf = (owed: Debts): string =>
 test('nothing is owed after a copy of everything that reaches it, and nothing of less is paid', (t) => {
   fc.assert(
     fc.property(debts, reached, (owed, upTo) => {
-      const missing = NOTHING_LEFT_OUT;
-      const left = withoutPaid(owed, { missing, reached: upTo, origins: ALL_ORIGINS });
+      const payment = { leftOut: NOTHING_LEFT_OUT, inPart: ALL_HELD, origins: ALL_ORIGINS };
+      const left = withoutPaid(owed, { ...payment, reached: upTo });
       const isShort = [...owed.values()].some((debt) =>
         [...debt.owed].some(([one, at]) => at > (upTo.get(one) ?? 0)),
       );
@@ -115,9 +124,10 @@ test('nothing is owed after a copy of everything that reaches it, and nothing of
 
 test('a table that the copy left out, or that is not taken of an origin, is owed as before', (t) => {
   fc.assert(
-    fc.property(debts, leftOut, origins, (owed, missing, whose) => {
+    fc.property(debts, leftOut, partHeld, origins, (owed, missing, inPart, whose) => {
       const everything = new Map(ORIGINS.map((one) => [one, 9]));
-      const left = withoutPaid(owed, { missing, reached: everything, origins: whose });
+      const payment = { leftOut: missing, inPart, reached: everything, origins: whose };
+      const left = withoutPaid(owed, payment);
       const except = (name: TableName): boolean =>
         (whose.exceptTables.get(nodeName('a')) ?? []).includes(name);
       const isOwed = (of: Debts, name: TableName, one: OriginId): boolean =>
@@ -129,7 +139,9 @@ test('a table that the copy left out, or that is not taken of an origin, is owed
       return NAMES.every((name) =>
         ORIGINS.every((one, place) => {
           const stays =
-            isLeftOut(missing, name) || (place === 0 ? except(name) : whose.refused.length > 0);
+            isLeftOut(missing, name) ||
+            isLeftOut(inPart.get(one) ?? NOTHING_LEFT_OUT, name) ||
+            (place === 0 ? except(name) : whose.refused.length > 0);
           return !stays || isOwed(left, name, one) === isOwed(owed, name, one);
         }),
       );
@@ -147,7 +159,7 @@ test('what is cut off is never paid for its own sake', (t) => {
   });
   const peer: Payer = {
     scope: { kind: 'all', except: [] },
-    inPart: NOTHING_LEFT_OUT,
+    inPart: ALL_HELD,
     reached: new Map([[origin('a'), 9]]),
   };
   t.is(payableBy(cut, peer, ALL_ORIGINS), null);

@@ -174,7 +174,10 @@ test('every byte of a partial entry is under a checksum', (t) => {
 });
 
 test('a damaged entry is not made an intact one by leaving something out of it', (t) => {
-  const of: EntryFilter = { scope: { kind: 'all', except: [tableName('dogs')] }, startTimeMs: null };
+  const of: EntryFilter = {
+    scope: { kind: 'all', except: [tableName('dogs')] },
+    startTimeMs: null,
+  };
   const whole = encodeEntry({
     origin: A,
     sequence: sequence(1),

@@ -8,7 +8,7 @@ import { encodeEntry } from '../../protocol/entry.js';
 import { EVERYTHING } from '../../protocol/flow.js';
 import type { OriginPosition, Want } from '../../protocol/frames.js';
 import { databaseName, nodeName, sequence, version, type OriginId } from '../../protocol/ids.js';
-import { NOTHING_LEFT_OUT } from '../../protocol/leftOut.js';
+import { ALL_HELD, NOTHING_LEFT_OUT } from '../../protocol/leftOut.js';
 import { entriesBehind } from '../../protocol/standing.js';
 import { originNamed } from '../support/scenario.js';
 
@@ -33,7 +33,7 @@ const opening = {
   origin: OWN,
   positions: [at(OWN, LENGTH), at(OLD, 9)],
   whole: true,
-  inPart: NOTHING_LEFT_OUT,
+  inPart: ALL_HELD,
   openCopy: () =>
     Promise.resolve({
       owed: [],
@@ -41,7 +41,8 @@ const opening = {
         vector: new Map(),
         marks: [],
         tables: [],
-        inPart: NOTHING_LEFT_OUT,
+        leftOut: NOTHING_LEFT_OUT,
+        inPart: ALL_HELD,
         estimateRows: () => Promise.resolve(1),
         next: () => Promise.resolve({ rows: [] }),
         close: () => Promise.resolve(),
