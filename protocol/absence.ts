@@ -36,8 +36,15 @@ export const withoutSuperseded = (
   return isAllLeft ? row : rowFrom(left);
 };
 
-/** `row` without the components of these stamps: they are of origins that are not taken. Undefined: nothing is left. */
-export const withoutUnwanted = (row: Row, isUnwanted: Covers): Row | undefined => {
+/**
+ * `row` without the components of these stamps: they are of origins that are not taken. Undefined: nothing is left.
+ * `keyAttribute` stays, since every write of a row says the same of it.
+ */
+export const withoutUnwanted = (
+  row: Row,
+  isUnwanted: Covers,
+  keyAttribute: string | null,
+): Row | undefined => {
   if (row.kind !== 'patched') return isUnwanted(row.stamp) ? undefined : row;
   const wanted = (stamp: Stamp | null): Stamp | null => (stamp && isUnwanted(stamp) ? null : stamp);
   const registers = new Map([...row.registers].filter(([, { stamp }]) => !isUnwanted(stamp)));
@@ -49,7 +56,12 @@ export const withoutUnwanted = (row: Row, isUnwanted: Covers): Row | undefined =
     dead === row.dead &&
     alive === row.alive &&
     registers.size === row.registers.size;
-  return isAll ? row : rowFrom({ floor, alive, dead, registers });
+  if (isAll) return row;
+  const key = keyAttribute === null ? undefined : row.registers.get(keyAttribute);
+  const stamp = floor ?? alive;
+  if (keyAttribute !== null && key && stamp && !registers.has(keyAttribute))
+    registers.set(keyAttribute, { ...key, stamp });
+  return rowFrom({ floor, alive, dead, registers });
 };
 
 const NOTHING: Components = { floor: null, alive: null, dead: null, registers: new Map() };

@@ -127,7 +127,7 @@ export class CopiedRows {
 
   #joinDefinitions(commit: Commit, next: CopiedRow, rowsMax: number): MergeStep {
     const run = this.#run(next, rowsMax);
-    const taken = this.#take(run.length).flatMap((one) => this.#wanted(one) ?? []);
+    const taken = this.#take(run.length).flatMap((one) => this.#wanted(one, null) ?? []);
     if (!commit.applyCopied(taken)) return idle('undefined');
     return { state: 'more', count: run.length, place: null };
   }
@@ -204,7 +204,7 @@ export class CopiedRows {
       if (!isSoundRow(one.key, one.row)) commit.passedOver++;
       else {
         const pair = pairOf(pairs, one.key);
-        pair.theirs = this.#wanted(one)?.row;
+        pair.theirs = this.#wanted(one, page.table.definition.primaryKey)?.row;
         pair.isCut = pair.theirs !== one.row;
       }
     const rewriting = new Rewriting(commit, page.table, {
@@ -245,7 +245,7 @@ export class CopiedRows {
       (stamp.version <= this.#myBlindSpot && !this.#isMine(stamp)));
 
   /** Undefined: nothing of it is of origins that are taken. */
-  #wanted(one: CopiedRow): CopiedRow | undefined {
+  #wanted(one: CopiedRow, keyAttribute: string | null): CopiedRow | undefined {
     const { refused, exceptTables } = this.#origins;
     if (refused.length === 0 && exceptTables.size === 0) return one;
     const row = withoutUnwanted(
@@ -253,6 +253,7 @@ export class CopiedRows {
       ({ origin }) =>
         isRefused(this.#origins, origin) ||
         exceptedTables(this.#origins, origin).includes(one.table),
+      keyAttribute,
     );
     return row && { ...one, row };
   }
