@@ -156,8 +156,8 @@ export class CopyLedger {
    * they pay, and owes what they did not bring.
    */
   finish(peer: NodeName, commit: Commit, origins: OriginScope = ALL_ORIGINS): void {
-    const copy = this.#copy;
-    if (!copy) return;
+    if (!this.#copy) return;
+    const copy = takenOf(this.#copy, origins);
     settleDebts(this.#store, copy, origins);
     if (copy.tables === null) {
       if (this.#wantedFrom === peer) this.#wantedFrom = null;
@@ -181,6 +181,7 @@ export class CopyLedger {
   /** What it took stays, and is owed. */
   abandon(): void {
     if (this.#copy) this.#end(this.#copy);
+    this.forgetReached();
     this.#noteDue();
   }
 
@@ -268,6 +269,14 @@ export class CopyLedger {
 
 const promiseCount = (owed: readonly OwedCopy[]): number =>
   owed.reduce((sum, { reach }) => sum + reach.size, 0);
+
+/** Rules may have changed since its snapshots were begun. */
+const takenOf = (copy: CopyCheckpoint, origins: OriginScope): CopyCheckpoint => {
+  if (origins.refused.length === 0) return copy;
+  const taken = (positions: CopyCheckpoint['reach']) =>
+    new Map([...positions].filter(([origin]) => !isRefused(origins, origin)));
+  return { ...copy, adopt: copy.adopt && taken(copy.adopt), reach: taken(copy.reach) };
+};
 
 interface StoredState {
   copy: StoredCheckpoint | null;

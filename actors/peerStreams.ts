@@ -2,14 +2,7 @@
  * The streams of one peer: for each shared database a feed (serving the peer's subscription) and a resync (this node's
  * own). Used by peerConnection only; children of that actor. Routes stream frames to them without its mailbox.
  */
-import { isDeepStrictEqual } from 'node:util';
-import {
-  EVERYTHING,
-  intersection,
-  isNothing,
-  type FlowRules,
-  type LinkScope,
-} from '../protocol/flow.js';
+import { EVERYTHING, intersection, isNothing, type FlowRules } from '../protocol/flow.js';
 import type { ControlFrame } from '../protocol/frames.js';
 import { version, type DatabaseName, type NodeName, type Version } from '../protocol/ids.js';
 import type { ActorContext, ActorRef } from './kernel/types.js';
@@ -27,6 +20,7 @@ import type {
 } from './messages.js';
 import { resyncSpec } from './resync.js';
 import type { NodeResources } from './resources.js';
+import { StreamRules, unauthorized } from './streamRules.js';
 import { feedSpec } from './tableSubscription.js';
 
 interface Receiving {
@@ -43,15 +37,12 @@ const STATUS_MS = 2_000;
 /** So many ends in a row that the longest wait follows. */
 const REFUSED = 16;
 
-const unauthorized = (database: DatabaseName): string =>
-  `Unauthorized database subscription to ${database}`;
-
 export class PeerStreams {
   readonly #context: ActorContext<PeerMessage>;
   readonly #resources: NodeResources;
   readonly #peer: NodeName;
   #databases: Databases;
-  #rules: FlowRules;
+  readonly #rules: StreamRules;
   #link: Link | null = null;
   #nextStream = 1;
   #receiving = new Map<DatabaseName, Receiving>();
@@ -61,8 +52,6 @@ export class PeerStreams {
   #watched = new Set<DatabaseName>();
   /** Subscriptions that ended since the peer last accepted one or said what it offers. */
   #ended = new Map<DatabaseName, number>();
-  /** Why the peer sends nothing of these. */
-  #refusals = new Map<DatabaseName, string>();
   #crashCount = 0;
   #lastCrash: string | null = null;
 
@@ -73,7 +62,7 @@ export class PeerStreams {
     databases: Databases;
     rules: FlowRules;
   }) {
-    this.#rules = parts.rules;
+    this.#rules = new StreamRules(parts.name, parts.rules);
     this.#context = parts.context;
     this.#resources = parts.resources;
     this.#peer = parts.name;
@@ -99,7 +88,7 @@ export class PeerStreams {
     this.#nextStream = dialled ? 1 : 2;
     this.#databases = databases;
     this.#ended.clear();
-    this.#refusals.clear();
+    this.#rules.linkedAnew();
     for (const database of databases.keys()) this.subscribe(database);
   }
 
@@ -118,7 +107,7 @@ export class PeerStreams {
     const router = this.#databases.get(database);
     const link = this.#link;
     if (!router || !link || this.#receiving.has(database)) return;
-    const { receives, startTimeMs } = this.#ruleOf(database);
+    const { receives, startTimeMs } = this.#rules.of(database);
     if (isNothing(receives)) return;
     this.#watchRouter(database, router);
     const stream = this.#nextStream;
@@ -155,7 +144,7 @@ export class PeerStreams {
     }
     await this.#stopSending(database);
     if (this.#link !== link) return;
-    const scope = intersection(this.#ruleOf(database).sends, frame.scope ?? EVERYTHING);
+    const scope = intersection(this.#rules.of(database).sends, frame.scope ?? EVERYTHING);
     if (isNothing(scope)) {
       const reason = unauthorized(database);
       return link.sendControl({ kind: 'Unsubscribe', stream, reason });
@@ -241,39 +230,26 @@ export class PeerStreams {
    * True: the peer may receive what was refused to it, and has to be told.
    */
   async rulesChanged(rules: FlowRules): Promise<boolean> {
-    const before = this.#rules;
-    this.#rules = rules;
     let isOpener = false;
-    for (const database of this.#databases.keys()) {
-      const [old, now] = [before, rules].map((all) => all.link(this.#peer, database));
-      if (!old || !now) continue;
-      if (await this.#sendByRule(database, old, now)) isOpener = true;
-      await this.#receiveByRule(database, old, now);
+    for (const changed of this.#rules.change(rules, this.#databases.keys())) {
+      const { database, now } = changed;
+      if (changed.sends) {
+        // What was sent was sent under the old rule: the subscriber begins anew from where it is.
+        const isClosed = isNothing(now.sends);
+        const reason = isClosed ? unauthorized(database) : 'other rules hold for this stream';
+        await this.#endSending(database, reason);
+        isOpener ||= !isClosed;
+      }
+      if (changed.receives) await this.#receiveAnew(database);
     }
     return isOpener;
   }
 
-  /** What is sent already was sent under the old rule: the subscriber begins anew from where it is. */
-  async #sendByRule(database: DatabaseName, old: LinkScope, now: LinkScope): Promise<boolean> {
-    if (isDeepStrictEqual(old.sends, now.sends)) return false;
-    const isClosed = isNothing(now.sends);
-    const reason = isClosed ? unauthorized(database) : 'other rules hold for this stream';
-    await this.#endSending(database, reason);
-    return !isClosed;
-  }
-
-  async #receiveByRule(database: DatabaseName, old: LinkScope, now: LinkScope): Promise<void> {
-    const isSame =
-      isDeepStrictEqual(old.receives, now.receives) && old.startTimeMs === now.startTimeMs;
-    if (isSame) return;
+  async #receiveAnew(database: DatabaseName): Promise<void> {
     await this.#stopReceiving(database);
-    this.#refusals.delete(database);
+    this.#rules.acceptedByPeer(database);
     this.#ended.delete(database);
     this.subscribe(database);
-  }
-
-  #ruleOf(database: DatabaseName): LinkScope {
-    return this.#rules.link(this.#peer, database);
   }
 
   /** Hands a stream's control frame to its actor; false: it is not for one. */
@@ -320,7 +296,7 @@ export class PeerStreams {
         isServed: this.#sending.has(database),
         sending: await this.#feedStatus(database),
         receiving: await this.#resyncStatus(database),
-        ...this.#closedByRule(database),
+        ...this.#rules.closed(database),
       })),
     );
   }
@@ -342,24 +318,14 @@ export class PeerStreams {
     for (const [database, receiving] of this.#receiving)
       if (receiving.stream === stream) {
         this.#ended.delete(database);
-        this.#refusals.delete(database);
+        this.#rules.acceptedByPeer(database);
       }
   }
 
   /** It is asked for again only when the peer says that it offers databases, or slowly. */
   #refused(database: DatabaseName, reason: string): void {
-    this.#refusals.set(database, reason);
+    this.#rules.refusedByPeer(database, reason);
     this.#ended.set(database, REFUSED);
-  }
-
-  #closedByRule(database: DatabaseName): { sendingClosed?: string; receivingClosed?: string } {
-    const { sends, receives } = this.#ruleOf(database);
-    const refusal = this.#refusals.get(database);
-    const closed = isNothing(receives) ? 'the rules of this node: receives nothing' : refusal;
-    return {
-      ...(isNothing(sends) && { sendingClosed: 'the rules of this node: sends nothing' }),
-      ...(closed !== undefined && { receivingClosed: closed }),
-    };
   }
 
   #resubscribeLater(database: DatabaseName): void {

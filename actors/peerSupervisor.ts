@@ -24,15 +24,23 @@ interface PeersParts {
   readonly databases: () => Databases;
 }
 
-export const peersSpec = (parts: PeersParts): ActorSpec<PeersMessage> => ({
-  name: 'peers',
-  policy: {
-    restart: 'onCrash',
-    budget: { restarts: 5, withinMs: 60_000 },
-    whenSpent: 'escalate',
-  },
-  start: (context) => new PeerSupervisor(context, parts),
-});
+export const peersSpec = (parts: PeersParts): ActorSpec<PeersMessage> => {
+  const kept: KeptRules = { rules: OPEN_RULES };
+  return {
+    name: 'peers',
+    policy: {
+      restart: 'onCrash',
+      budget: { restarts: 5, withinMs: 60_000 },
+      whenSpent: 'escalate',
+    },
+    start: (context) => new PeerSupervisor(context, parts, kept),
+  };
+};
+
+/** Outlives a crash: until the rules are told again the old ones hold, and not none. */
+interface KeptRules {
+  rules: FlowRules;
+}
 
 interface Peer {
   readonly ref: ActorRef<PeerMessage>;
@@ -47,14 +55,15 @@ const STATUS_MS = 3_000;
 class PeerSupervisor implements Actor<PeersMessage> {
   readonly #context: ActorContext<PeersMessage>;
   readonly #parts: PeersParts;
+  readonly #kept: KeptRules;
   #databases: Databases;
   #members: readonly MemberFact[] = [];
-  #rules: FlowRules = OPEN_RULES;
   #peers = new Map<NodeName, Peer>();
   /** Peers whose actor is stopping, with the URLs to open them with again; null: they stay closed. */
   #closing = new Map<NodeName, readonly string[] | null>();
 
-  constructor(context: ActorContext<PeersMessage>, parts: PeersParts) {
+  constructor(context: ActorContext<PeersMessage>, parts: PeersParts, kept: KeptRules) {
+    this.#kept = kept;
     this.#context = context;
     this.#parts = parts;
     this.#databases = parts.databases();
@@ -75,7 +84,7 @@ class PeerSupervisor implements Actor<PeersMessage> {
         this.#members = message.members;
         return this.#tellPeers(message);
       case 'flow.changed':
-        this.#rules = message.rules;
+        this.#kept.rules = message.rules;
         return this.#tellPeers(message);
       case 'peers.open':
         return message.replyTo.ok([...this.#peers.keys()]);
@@ -117,7 +126,7 @@ class PeerSupervisor implements Actor<PeersMessage> {
           urls: peer.urls,
           databases: this.#databases,
           members: this.#members,
-          rules: this.#rules,
+          rules: this.#kept.rules,
         }),
         onTheWay,
         closeReason: () => peer.closeReason,

@@ -4,6 +4,7 @@
  * clusterSupervisor; recovers from the store at each start. Data is in protocol/ and storage/; here is only traffic.
  */
 import { messageOf, SkeinError } from '../protocol/errors.js';
+import { ALL_ORIGINS, type OriginScope } from '../protocol/flow.js';
 import { incarnation, type DatabaseName, type NodeName, type OriginId } from '../protocol/ids.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import type { Commit } from '../storage/commit.js';
@@ -28,16 +29,24 @@ export const routerSpec = (parts: {
   database: DatabaseName;
   builtIn: readonly TableDefinition[];
   resources: NodeResources;
-}): ActorSpec<RouterMessage> => ({
-  name: `router:${parts.database}`,
-  policy: {
-    restart: 'onCrash',
-    budget: { restarts: 5, withinMs: 10_000 },
-    backoff: { msMin: 100, msMax: 5_000 },
-    whenSpent: 'stop',
-  },
-  start: (context) => ShardRouter.open({ ...parts, context }),
-});
+}): ActorSpec<RouterMessage> => {
+  const rules: KeptRules = { origins: ALL_ORIGINS };
+  return {
+    name: `router:${parts.database}`,
+    policy: {
+      restart: 'onCrash',
+      budget: { restarts: 5, withinMs: 10_000 },
+      backoff: { msMin: 100, msMax: 5_000 },
+      whenSpent: 'stop',
+    },
+    start: (context) => ShardRouter.open({ ...parts, context, rules }),
+  };
+};
+
+/** Outlives a crash: nobody tells the next life of rules that have not changed. */
+interface KeptRules {
+  origins: OriginScope;
+}
 
 const RETRY_MS = 1_000;
 
@@ -68,6 +77,7 @@ class ShardRouter implements Actor<RouterMessage> {
   readonly #maintenance: Maintenance;
   readonly #history: OwnHistory;
   readonly #indexFill: IndexFill;
+  readonly #rules: KeptRules;
   #isRetrying = false;
 
   private constructor(parts: {
@@ -75,7 +85,9 @@ class ShardRouter implements Actor<RouterMessage> {
     resources: NodeResources;
     store: Store;
     catchingUp: CatchingUp;
+    rules: KeptRules;
   }) {
+    this.#rules = parts.rules;
     this.#context = parts.context;
     this.#resources = parts.resources;
     this.#store = parts.store;
@@ -130,8 +142,9 @@ class ShardRouter implements Actor<RouterMessage> {
     builtIn: readonly TableDefinition[];
     resources: NodeResources;
     context: ActorContext<RouterMessage>;
+    rules: KeptRules;
   }): Promise<ShardRouter> {
-    const { database, resources, context } = parts;
+    const { database, resources, context, rules } = parts;
     const level = await resources.files.open(database);
     const store = await Store.open({
       level,
@@ -155,7 +168,8 @@ class ShardRouter implements Actor<RouterMessage> {
       noteDue,
       resources.environment.now,
     );
-    return new ShardRouter({ context, resources, store, catchingUp });
+    catchingUp.takeFrom(rules.origins);
+    return new ShardRouter({ context, resources, store, catchingUp, rules });
   }
 
   readonly receive = (message: RouterMessage): void | Promise<void> => {
@@ -196,7 +210,7 @@ class ShardRouter implements Actor<RouterMessage> {
       case 'own.wanted':
         return this.#beginAgain(this.#history.wanted(message.peer, message.want));
       case 'flow.changed':
-        return this.#catchingUp.takeFrom(message.origins);
+        return this.#takeFrom(message.origins);
       case 'peer.tooOld':
         return this.#catchingUp.tooOld(message.peer, message.origin);
       case 'peer.lost':
@@ -276,6 +290,13 @@ class ShardRouter implements Actor<RouterMessage> {
       default:
         return message satisfies never;
     }
+  }
+
+  /** A copy that is going on goes on under the new rules. */
+  #takeFrom(origins: OriginScope): void {
+    this.#rules.origins = origins;
+    this.#copies.forget();
+    this.#catchingUp.takeFrom(origins);
   }
 
   #nowMs(): number {
