@@ -2,49 +2,31 @@
  * Whom a database catches up from: keeps what peers have said, asks protocol/sources.ts what to want from
  * whom, tells the resync actors, and carries an initial copy to its end. Used by the shardRouter only.
  */
-import {
-  ALL_ORIGINS,
-  EVERYTHING,
-  isEverything,
-  isRefused,
-  type OriginScope,
-  type TableScope,
-} from '../protocol/flow.js';
+import { ALL_ORIGINS, type OriginScope, type TableScope } from '../protocol/flow.js';
 import type { OriginPosition } from '../protocol/frames.js';
-import {
-  isOriginId,
-  nodeOf,
-  sequence,
-  version,
-  type NodeName,
-  type OriginId,
-} from '../protocol/ids.js';
+import { nodeOf, sequence, version, type NodeName, type OriginId } from '../protocol/ids.js';
 import { ALL_HELD, type PartHeld } from '../protocol/leftOut.js';
 import { limits } from '../protocol/limits.js';
 import type { Orphan, Waits } from '../protocol/owed.js';
 import type { ApplyProblem } from '../protocol/resync.js';
-import { planSources, type PeerView, type SourcesPlan } from '../protocol/sources.js';
+import { planSources, type SourcesPlan } from '../protocol/sources.js';
 import type { Commit } from '../storage/commit.js';
 import { isLocalOrigin } from '../storage/origins.js';
 import type { Store } from '../storage/store.js';
 import { CopyLedger, type BegunSnapshot } from './copyLedger.js';
 import { DebtPayments } from './debtPayments.js';
 import type { ActorRef } from './kernel/types.js';
+import {
+  linkedPeer,
+  peerView,
+  takenOf,
+  takenSnapshot,
+  toldPositions,
+  type LinkedPeer,
+  type PeerLinked,
+} from './linkedPeer.js';
 import type { CopyProgress, PeerStanding, ResyncMessage } from './messages.js';
 import { PeerStandings } from './peerStandings.js';
-
-interface LinkedPeer {
-  resync: ActorRef<ResyncMessage>;
-  positions: Map<OriginId, OriginPosition>;
-  tooOld: Set<OriginId>;
-  refused: Map<OriginId, ApplyProblem>;
-  origin: OriginId;
-  whole: boolean;
-  /** Tables that pass from it, and those of them it holds in part. */
-  scope: TableScope;
-  inPart: PartHeld;
-  rttMs: number | null;
-}
 
 export class CatchingUp {
   readonly #store: Store;
@@ -100,7 +82,7 @@ export class CatchingUp {
     this.#ledger.release(origins);
     for (const [peer, view] of this.#peers) {
       this.#payments.forget(peer);
-      this.#standings.opened(peer, this.#taken(view.positions.values()));
+      this.#standings.opened(peer, takenOf(this.#origins, view.positions.values()));
     }
     this.plan();
   }
@@ -127,33 +109,16 @@ export class CatchingUp {
     return { from: this.#copyFrom, rowsDone: copy.rowsDone, rowsEstimated: copy.rowsEstimated };
   }
 
-  linked(
-    peer: NodeName,
-    link: {
-      resync: ActorRef<ResyncMessage>;
-      origin: OriginId;
-      positions: readonly OriginPosition[];
-      whole: boolean;
-      scope?: TableScope;
-      inPart?: PartHeld;
-    },
-  ): void {
+  linked(peer: NodeName, link: PeerLinked): void {
     this.#sourceLost(peer);
     this.#noCopyFrom.delete(peer);
     this.#payments.forget(peer);
     this.#met.add(peer);
-    this.#peers.set(peer, {
-      resync: link.resync,
-      origin: link.origin,
-      positions: toldPositions(new Map(), link.positions),
-      tooOld: new Set(),
-      refused: new Map(),
-      whole: link.whole,
-      scope: link.scope ?? EVERYTHING,
-      inPart: link.inPart ?? ALL_HELD,
-      rttMs: null,
-    });
-    this.#standings.opened(peer, this.#taken(this.#peers.get(peer)?.positions.values() ?? []));
+    this.#peers.set(peer, linkedPeer(link));
+    this.#standings.opened(
+      peer,
+      takenOf(this.#origins, this.#peers.get(peer)?.positions.values() ?? []),
+    );
     this.plan();
   }
 
@@ -343,10 +308,6 @@ export class CatchingUp {
     if (this.#ledger.copy?.tables) this.#ledger.abandon();
   }
 
-  #taken(positions: Iterable<OriginPosition>): OriginPosition[] {
-    return [...positions].filter(({ origin }) => !isRefused(this.#origins, origin));
-  }
-
   standings(): PeerStanding[] {
     return [...this.#peers].map(([peer, { whole }]) => {
       const sources = new Set<NodeName>();
@@ -373,7 +334,10 @@ export class CatchingUp {
     const told = this.#peers.get(peer)?.positions;
     this.#standings.compared(
       peer,
-      this.#taken([...origins].flatMap((origin) => told?.get(origin) ?? [])),
+      takenOf(
+        this.#origins,
+        [...origins].flatMap((origin) => told?.get(origin) ?? []),
+      ),
     );
   }
 
@@ -404,25 +368,6 @@ export class CatchingUp {
     this.#peers.get(peer)?.resync.send(message, 'control');
   }
 
-  #viewOf(view: LinkedPeer): PeerView {
-    const late = this.#late;
-    return {
-      origin: view.origin,
-      positions: this.#takenOf(view.positions),
-      tooOld: late.size > 0 ? new Set([...view.tooOld, ...late]) : view.tooOld,
-      refused: new Set(view.refused.keys()),
-      whole: view.whole,
-      isNarrow: !isEverything(view.scope),
-      inPart: new Set(view.inPart.keys()),
-      rttMs: view.rttMs,
-    };
-  }
-
-  #takenOf(positions: ReadonlyMap<OriginId, OriginPosition>): PeerView['positions'] {
-    if (this.#origins.refused.length === 0) return positions;
-    return new Map(this.#taken(positions.values()).map((position) => [position.origin, position]));
-  }
-
   #planned(): SourcesPlan {
     const vector = new Map(this.#store.accepted);
     for (const origin of vector.keys()) if (isLocalOrigin(origin)) vector.delete(origin);
@@ -430,7 +375,9 @@ export class CatchingUp {
       own: this.#own,
       ownOrigin: this.#store.origin,
       vector,
-      peers: new Map([...this.#peers].map(([name, view]) => [name, this.#viewOf(view)])),
+      peers: new Map(
+        [...this.#peers].map(([name, view]) => [name, peerView(view, this.#late, this.#origins)]),
+      ),
       current: this.#from,
       copyUnfinished: this.#ledger.copy !== null && this.#ledger.copy.tables === null,
       copyWantedFrom: this.#ledger.wantedFrom,
@@ -439,29 +386,3 @@ export class CatchingUp {
     });
   }
 }
-
-/** What a source says of its snapshot, without what is not taken. */
-const takenSnapshot = (told: BegunSnapshot, origins: OriginScope): BegunSnapshot => {
-  const isTaken = ({ origin }: { readonly origin: OriginId }): boolean =>
-    !isRefused(origins, origin);
-  return {
-    ...told,
-    positions: told.positions.filter(isTaken),
-    owed: told.owed.filter(isTaken),
-    marks: told.marks.filter(isTaken),
-  };
-};
-
-/** What is no origin, or more than anybody needs, is left out. */
-const toldPositions = (
-  told: Map<OriginId, OriginPosition>,
-  positions: readonly OriginPosition[],
-): Map<OriginId, OriginPosition> => {
-  for (const position of positions)
-    if (
-      isOriginId(position.origin) &&
-      (told.has(position.origin) || told.size < limits.originsPerPeerMax)
-    )
-      told.set(position.origin, position);
-  return told;
-};
