@@ -111,7 +111,9 @@ const sourceOf = (input: SourcesInput, origin: OriginId): NodeName | null => {
   const able = new Set((ahead.length > 0 ? ahead : firstOf(wide, narrow)).map(([name]) => name));
   for (const preferred of [nodeOf(origin), input.current.get(origin)])
     if (preferred !== undefined && able.has(preferred)) return preferred;
-  return ahead.sort(byNearness)[0]?.[0] ?? null;
+  // Where the author sends less, a relay that sends all is to have it first.
+  const first = ahead.length === 0 && author ? wide : ahead;
+  return first.sort(byNearness)[0]?.[0] ?? null;
 };
 
 type Named = readonly [NodeName, PeerView];

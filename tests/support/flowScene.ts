@@ -155,6 +155,19 @@ export class FlowNode {
     await waitUntil(`${this.name} to be linked`, async () => (await this.peer(other)).connected);
   }
 
+  tell(message: RouterMessage): void {
+    this.#now.router.send(message);
+  }
+
+  /** Crashes the actor at that path, and waits for its next life. */
+  async crash(path: string): Promise<void> {
+    const { system } = this.#now;
+    const lifeOf = (): number => flat(system.tree()).find((one) => one.path === path)?.life ?? 0;
+    const before = lifeOf();
+    system.crash(path, new Error('crashed by a test'));
+    await waitUntil(`another life of ${path}`, () => lifeOf() > before);
+  }
+
   /** A counter of one actor. */
   counted(path: string, what: string): number {
     const actor = flat(this.#now.system.tree()).find((one) => one.path.endsWith(path));

@@ -3,10 +3,12 @@
  * that a link stays open meanwhile. Where the rules come from is not tested here.
  */
 import test from 'ava';
+import type { ResyncMessage } from '../../actors/messages.js';
 import { ALL_ORIGINS, EVERYTHING, NOTHING, type TableScope } from '../../protocol/flow.js';
-import { nodeName, tableName } from '../../protocol/ids.js';
+import { encodeEntry } from '../../protocol/entry.js';
+import { nodeName, sequence, tableName, version, type OriginId } from '../../protocol/ids.js';
 import { flowNodes, join, type FlowNode } from '../support/flowScene.js';
-import { definition } from '../support/stores.js';
+import { definition, origin } from '../support/stores.js';
 import { waitUntil } from '../support/waitUntil.js';
 
 const builtIn = ['cats', 'dogs'].map((name) => definition(name));
@@ -216,6 +218,50 @@ test('a table that is not taken of one node comes from the others, and of that o
   t.true((await a.status()).ready);
   a.ruled({});
   await a.holds('dogs', 'of b of c');
+});
+
+/** Hands the writer an entry as a stream would, and gives what became of it. */
+const handed = (node: FlowNode, bytes: Buffer, of: OriginId): Promise<readonly unknown[]> =>
+  new Promise((resolve) => {
+    const send = (message: ResyncMessage): 'queued' => {
+      if (message.type === 'entries.committed') resolve(message.problems);
+      return 'queued';
+    };
+    const from = { path: '/resync', send };
+    node.tell({
+      type: 'entries.apply',
+      from,
+      entries: [{ origin: of, bytes }],
+      bytes: bytes.length,
+    });
+  });
+
+test('an entry of a refused node that is sent all the same is dropped, counted, and warned of once', async (t) => {
+  const [a] = two(t);
+  a.ruled({ origins: { refused: [nodeName('z')], exceptTables: new Map() } });
+  const of = origin('z');
+  const entry = encodeEntry({ origin: of, sequence: sequence(1), version: version(1), tables: [] });
+  const refusal = [{ origin: of, problem: 'unwanted' }];
+  t.deepEqual(await handed(a, entry, of), refusal);
+  // Rules outlive a crash of the writer.
+  await a.crash('/router:data');
+  t.deepEqual(await handed(a, entry, of), refusal);
+  t.deepEqual(await handed(a, entry, of), refusal);
+  t.is(a.counted('/router:data', 'entriesOfRefusedOrigins'), 3);
+  const warnings = a.logged.filter((text) => text.startsWith('an entry came of a node of which'));
+  t.is(warnings.length, 2, 'once in each life');
+  a.ruled({});
+  t.deepEqual(await handed(a, entry, of), []);
+});
+
+test('rules outlive a crash of those who hold the links', async (t) => {
+  const [a, b] = two(t);
+  a.ruled({ links: { b: { sends: NOTHING } } });
+  await a.put('cats', 'x');
+  await a.crash('/peers');
+  await join(a, b);
+  await waitUntil('a refusal', () => b.logged.some((text) => text.endsWith(REFUSED)));
+  t.is(await b.ids('cats'), '');
 });
 
 test('without rules nothing is owed and no entry is partial', async (t) => {
