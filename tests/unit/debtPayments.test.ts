@@ -154,6 +154,13 @@ test('a source that does not know what was purged here does not pay', async (t) 
   t.deepEqual(link(catchingUp, Q, { has: 6 }).asked, [ONLY_DOGS]);
 });
 
+test('nor does one whose snapshot turns out not to know it', async (t) => {
+  const { store, catchingUp } = await stageOf();
+  t.deepEqual(link(catchingUp, P, { has: 6 }).asked, [ONLY_DOGS]);
+  await inCommit(store, (commit) => commit.raiseMarks([{ origin: B, version: version(7) }]));
+  t.is(begin(catchingUp, P, 6), 'worthless');
+});
+
 test('a payment is given up with its peer, and begun anew with another', async (t) => {
   const { store, catchingUp } = await stageOf();
   const first = link(catchingUp, P);

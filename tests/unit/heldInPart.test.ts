@@ -10,6 +10,7 @@ import { openMemory } from '../../storage/level.js';
 import { openCopy } from '../../storage/snapshot.js';
 import type { Store } from '../../storage/store.js';
 import { allRows, copyInto } from '../support/copying.js';
+import { purge } from '../support/forgetting.js';
 import {
   catchUp,
   define,
@@ -218,6 +219,19 @@ test('what a refused node has superseded elsewhere is not taken for deleted', as
     (await records(b, 'cats')).map(({ ms }) => ms),
     [1],
   );
+});
+
+test('nor is what a refused node has deleted elsewhere, and what that node has forgotten', async (t) => {
+  const [a, b, c] = [await node('a'), await node('b'), await node('c')];
+  await put(a, 'cats', 'k', 1);
+  await catchUp(b, a);
+  await catchUp(c, a);
+  await erase(c, 'cats', 'k', 2);
+  await catchUp(a, c);
+  await purge(a, 3);
+  await copyInto(b, a, { origins: REFUSING_C });
+  t.is(await ids(b, 'cats'), 'k');
+  t.deepEqual(b.marks, new Map());
 });
 
 test('of a table that is not taken of a node nothing comes with a copy, and that is owed', async (t) => {
