@@ -161,6 +161,30 @@ test('nor does one whose snapshot turns out not to know it', async (t) => {
   t.is(begin(catchingUp, P, 6), 'worthless');
 });
 
+test('what was promised of a node that is refused from now on is not waited for', async (t) => {
+  const { store, catchingUp } = await stageOf();
+  link(catchingUp, P);
+  begin(catchingUp, P, 7);
+  await inCommit(store, (commit) => t.true(catchingUp.finishCopy(P, commit)));
+  catchingUp.advanced([]);
+  t.deepEqual(catchingUp.ledger.owed, [at(7)]);
+  catchingUp.takeFrom({ refused: [nodeName('b')], exceptTables: new Map() });
+  t.deepEqual(catchingUp.ledger.owed, []);
+  t.true(catchingUp.isReady);
+});
+
+test('of a node that is refused while a copy goes on nothing is adopted or waited for', async (t) => {
+  const { store, catchingUp } = await stageOf();
+  const { asked } = link(catchingUp, P, { has: 9 });
+  catchingUp.tooOld(P, B);
+  t.is(asked.at(-1), 'all');
+  begin(catchingUp, P, 9);
+  catchingUp.takeFrom({ refused: [nodeName('b')], exceptTables: new Map() });
+  await inCommit(store, (commit) => t.true(catchingUp.finishCopy(P, commit)));
+  t.is(store.durable.get(B)?.sequence, sequence(5));
+  t.deepEqual(catchingUp.ledger.owed, []);
+});
+
 test('a payment is given up with its peer, and begun anew with another', async (t) => {
   const { store, catchingUp } = await stageOf();
   const first = link(catchingUp, P);

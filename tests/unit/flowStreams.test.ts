@@ -112,7 +112,8 @@ test('a node that is not to receive from another takes nothing of it, by whateve
 
 test('CX-70: what a relay does not have is taken from the author once that is linked', async (t) => {
   const [r, m, c] = three(t);
-  r.ruled({ links: { [m.name]: { sends: WITHOUT_DOGS } } });
+  const excluding = { receives: WITHOUT_DOGS };
+  m.ruled({ links: { [r.name]: excluding, [c.name]: excluding } });
   await Promise.all([join(r, m), join(m, c)]);
   await r.put('dogs', 'x');
   await r.put('cats', 'x');
@@ -121,7 +122,19 @@ test('CX-70: what a relay does not have is taken from the author once that is li
   t.is(await c.ids('dogs'), '');
   await join(r, c);
   await c.holds('dogs', 'x');
+  await m.reaches(c);
   t.is(await m.ids('dogs'), '');
+});
+
+test('a rule about one link keeps a table only from that: another node that may sends it', async (t) => {
+  const [a, b, c] = three(t);
+  a.ruled({ links: { b: { sends: WITHOUT_DOGS } } });
+  await join(a, b);
+  await a.put('dogs', 'x');
+  await b.reaches(a);
+  t.is(await b.ids('dogs'), '');
+  await Promise.all([join(a, c), join(c, b)]);
+  await b.holds('dogs', 'x');
 });
 
 test('who asks for some tables gets these, hears of no other, and gets another when it asks for it', async (t) => {
