@@ -2,41 +2,34 @@
  * Whom a database catches up from: keeps what peers have said, asks protocol/sources.ts what to want from
  * whom, tells the resync actors, and carries an initial copy to its end. Used by the shardRouter only.
  */
+import { ALL_ORIGINS, type OriginScope, type TableScope } from '../protocol/flow.js';
 import type { OriginPosition } from '../protocol/frames.js';
-import {
-  isOriginId,
-  nodeOf,
-  sequence,
-  version,
-  type NodeName,
-  type OriginId,
-  type Version,
-} from '../protocol/ids.js';
+import { nodeOf, sequence, version, type NodeName, type OriginId } from '../protocol/ids.js';
+import { ALL_HELD, type PartHeld } from '../protocol/leftOut.js';
 import { limits } from '../protocol/limits.js';
 import type { Orphan, Waits } from '../protocol/owed.js';
 import type { Refusal } from '../protocol/refusals.js';
 import type { ApplyProblem } from '../protocol/resync.js';
-import { planSources, type PeerView, type SourcesPlan } from '../protocol/sources.js';
+import { planSources, type SourcesPlan } from '../protocol/sources.js';
 import type { Commit } from '../storage/commit.js';
 import { coversAll } from '../storage/copiedRows.js';
 import { isLocalOrigin } from '../storage/origins.js';
 import type { Store } from '../storage/store.js';
 import { ClockRefusals } from './clockRefusals.js';
 import { CopyLedger, type BegunSnapshot } from './copyLedger.js';
+import { DebtPayments } from './debtPayments.js';
 import type { ActorRef } from './kernel/types.js';
+import {
+  linkedPeer,
+  peerView,
+  takenOf,
+  takenSnapshot,
+  toldPositions,
+  type LinkedPeer,
+  type PeerLinked,
+} from './linkedPeer.js';
 import type { CopyProgress, PeerStanding, ResyncMessage } from './messages.js';
 import { PeerStandings } from './peerStandings.js';
-
-interface LinkedPeer {
-  resync: ActorRef<ResyncMessage>;
-  positions: Map<OriginId, OriginPosition>;
-  tooOld: Set<OriginId>;
-  refused: Map<OriginId, ApplyProblem>;
-  toldRefused: Map<OriginId, Version>;
-  origin: OriginId;
-  whole: boolean;
-  rttMs: number | null;
-}
 
 export class CatchingUp {
   readonly #store: Store;
@@ -56,6 +49,8 @@ export class CatchingUp {
   readonly #standings: PeerStandings;
   /** What is too far ahead of the clock to be taken. */
   readonly refusals: ClockRefusals;
+  readonly #payments: DebtPayments;
+  #origins: OriginScope = ALL_ORIGINS;
 
   private constructor(parts: {
     store: Store;
@@ -67,6 +62,7 @@ export class CatchingUp {
     this.#store = parts.store;
     this.#own = parts.own;
     this.#standings = new PeerStandings(parts.store, parts.now);
+    this.#payments = new DebtPayments(parts.store, parts.now);
     this.#ledger = parts.ledger;
     this.refusals = new ClockRefusals(parts.maxClockSkewMs, parts.now);
   }
@@ -81,6 +77,22 @@ export class CatchingUp {
   ): Promise<CatchingUp> {
     const ledger = await CopyLedger.load(store, noteDue);
     return new CatchingUp({ store, own, now, ledger, maxClockSkewMs });
+  }
+
+  /** Whose writes are taken. */
+  get origins(): OriginScope {
+    return this.#origins;
+  }
+
+  /** Whose writes are taken from now on, and may be waited for. */
+  takeFrom(origins: OriginScope): void {
+    this.#origins = origins;
+    this.#ledger.release(origins);
+    for (const [peer, view] of this.#peers) {
+      this.#payments.forget(peer);
+      this.#standings.opened(peer, takenOf(this.#origins, view.positions.values()));
+    }
+    this.plan();
   }
 
   /** What is remembered of copies. */
@@ -105,36 +117,28 @@ export class CatchingUp {
     return { from: this.#copyFrom, rowsDone: copy.rowsDone, rowsEstimated: copy.rowsEstimated };
   }
 
-  linked(
-    peer: NodeName,
-    link: {
-      resync: ActorRef<ResyncMessage>;
-      origin: OriginId;
-      positions: readonly OriginPosition[];
-      whole: boolean;
-    },
-  ): void {
-    if (this.#copyFrom === peer) this.#copyFrom = null;
+  linked(peer: NodeName, link: PeerLinked): void {
+    this.#sourceLost(peer);
     this.#noCopyFrom.delete(peer);
     this.refusals.forgetCopy(peer);
+    this.#payments.forget(peer);
     this.#met.add(peer);
-    this.#peers.set(peer, {
-      resync: link.resync,
-      origin: link.origin,
-      positions: toldPositions(new Map(), link.positions),
-      tooOld: new Set(),
-      refused: new Map(),
-      toldRefused: new Map(),
-      whole: link.whole,
-      rttMs: null,
-    });
-    this.#standings.opened(peer, this.#peers.get(peer)?.positions.values() ?? []);
+    this.#peers.set(peer, linkedPeer(link));
+    this.#standings.opened(
+      peer,
+      takenOf(this.#origins, this.#peers.get(peer)?.positions.values() ?? []),
+    );
     this.refusals.release(this.#peers);
     this.refusals.tell(this.#peers);
     this.plan();
   }
 
-  noticed(peer: NodeName, positions: readonly OriginPosition[], whole: boolean): void {
+  noticed(
+    peer: NodeName,
+    positions: readonly OriginPosition[],
+    whole: boolean,
+    inPart: PartHeld = ALL_HELD,
+  ): void {
     const view = this.#peers.get(peer);
     if (!view) return;
     toldPositions(view.positions, positions);
@@ -144,6 +148,7 @@ export class CatchingUp {
     );
     this.refusals.tell(this.#peers);
     view.whole = whole;
+    view.inPart = inPart;
     this.plan();
   }
 
@@ -166,7 +171,8 @@ export class CatchingUp {
     const view = this.#peers.get(peer);
     let waits = false;
     for (const { origin, problem } of origins) {
-      if (problem === 'gap') continue;
+      // What is not wanted is not asked for again.
+      if (problem === 'gap' || problem === 'unwanted') continue;
       if (problem === 'late') {
         this.#late.add(origin);
         this.#noteMore(peer, origin);
@@ -204,7 +210,7 @@ export class CatchingUp {
     this.refusals.forgetCopy(peer);
     this.refusals.release(this.#peers);
     this.#standings.closed(peer);
-    if (this.#copyFrom === peer) this.#copyFrom = null;
+    this.#sourceLost(peer);
     this.plan();
   }
 
@@ -227,9 +233,16 @@ export class CatchingUp {
     return this.#ledger.copy !== null && this.#copyFrom === peer;
   }
 
-  /** `again`: its rows are of no use, and the copy was asked for from the first row. `refused`: not the source. */
-  copyBegun(peer: NodeName, snapshot: BegunSnapshot): 'begun' | 'again' | 'refused' {
-    if (!this.isCopyingFrom(peer)) return 'refused';
+  /**
+   * `again`: its rows are of no use, and the copy was asked for from the first row. `refused`: not the source.
+   * `worthless`: it was to pay debts, and does not.
+   */
+  copyBegun(peer: NodeName, told: BegunSnapshot): 'begun' | 'again' | 'refused' | 'worthless' {
+    const { copy } = this.#ledger;
+    if (!copy || !this.isCopyingFrom(peer)) return 'refused';
+    const snapshot = takenSnapshot(told, this.#origins);
+    if (copy.tables && !this.#payments.isWorth(snapshot, copy.tables, this.#origins))
+      return 'worthless';
     if (this.#ledger.snapshot(snapshot)) return 'begun';
     this.#startCopy(peer);
     return 'again';
@@ -240,10 +253,11 @@ export class CatchingUp {
     const { copy } = this.#ledger;
     if (peer !== this.#copyFrom || !copy) return false;
     this.#completed = { from: peer, rowsDone: copy.rowsDone, rowsEstimated: copy.rowsDone };
+    this.#ledger.finish(peer, commit, this.#origins);
+    this.#copyFrom = null;
+    if (copy.tables) return true;
     for (const view of this.#peers.values()) view.tooOld.clear();
     this.#late.clear();
-    this.#ledger.finish(peer, commit);
-    this.#copyFrom = null;
     this.#copyNeeded = false;
     return true;
   }
@@ -254,8 +268,8 @@ export class CatchingUp {
   }
 
   copyFailed(peer: NodeName): void {
-    this.#noCopyFrom.add(peer);
-    if (this.#copyFrom === peer) this.#copyFrom = null;
+    if (!this.#ledger.copy?.tables) this.#noCopyFrom.add(peer);
+    this.#sourceLost(peer);
     this.refusals.tell(this.#peers);
     this.plan();
   }
@@ -290,6 +304,11 @@ export class CatchingUp {
     this.plan();
   }
 
+  /** Asks again for tables that are held in part, where that was in vain. */
+  payDebts(): void {
+    if (this.#store.debts.debts.size > 0) this.plan();
+  }
+
   /** Decides anew what is wanted from whom, and says so where it changed. */
   plan(): void {
     if (this.#mustServe()) this.#ledger.abandon();
@@ -302,8 +321,26 @@ export class CatchingUp {
       // Its end was told before its beginning: control overtakes data.
       if (sent === 'dead') return this.unlinked(peer, view.resync);
     }
-    if (plan.copyNeeded && this.#copyFrom === null && plan.copyFrom !== null)
-      this.#startCopy(plan.copyFrom);
+    this.#planCopy(plan);
+  }
+
+  /** A copy of everything goes before one of some tables. */
+  #planCopy(plan: SourcesPlan): void {
+    if (plan.copyNeeded && plan.copyFrom !== null) {
+      if (this.#ledger.copy?.tables && this.#copyFrom !== null) this.#sourceLost(this.#copyFrom);
+      if (this.#copyFrom === null) this.#startCopy(plan.copyFrom);
+      return;
+    }
+    if (!this.#ledger.isIdle || plan.copyNeeded) return;
+    const payment = this.#payments.next(this.#peers, this.#origins);
+    if (payment) this.#startCopy(payment.peer, payment.tables);
+  }
+
+  /** What a copy of some tables took stays; the next try begins anew. */
+  #sourceLost(peer: NodeName): void {
+    if (this.#copyFrom !== peer) return;
+    this.#copyFrom = null;
+    if (this.#ledger.copy?.tables) this.#ledger.abandon();
   }
 
   standings(): PeerStanding[] {
@@ -337,7 +374,10 @@ export class CatchingUp {
     const told = this.#peers.get(peer)?.positions;
     this.#standings.compared(
       peer,
-      [...origins].flatMap((origin) => told?.get(origin) ?? []),
+      takenOf(
+        this.#origins,
+        [...origins].flatMap((origin) => told?.get(origin) ?? []),
+      ),
     );
   }
 
@@ -361,10 +401,11 @@ export class CatchingUp {
     return !isMore(source) && [...this.#peers.values()].some(isMore);
   }
 
-  #startCopy(peer: NodeName): void {
-    const { after } = this.#ledger.goOn();
+  #startCopy(peer: NodeName, some: TableScope | null = null): void {
+    const { after, tables } = this.#ledger.goOn(some);
     this.#copyFrom = peer;
-    this.#peers.get(peer)?.resync.send({ type: 'copy.wanted', after }, 'control');
+    const message = { type: 'copy.wanted', after, ...(tables && { tables }) } as const;
+    this.#peers.get(peer)?.resync.send(message, 'control');
   }
 
   #planned(): SourcesPlan {
@@ -377,40 +418,18 @@ export class CatchingUp {
       peers: new Map(
         [...this.#peers].map(([name, view]) => [
           name,
-          peerView(view, { late: this.#late, ahead: this.refusals.origins() }),
+          peerView(view, {
+            late: this.#late,
+            ahead: this.refusals.origins(),
+            origins: this.#origins,
+          }),
         ]),
       ),
       current: this.#from,
-      copyUnfinished: this.#ledger.copy !== null,
+      copyUnfinished: this.#ledger.copy !== null && this.#ledger.copy.tables === null,
       copyWantedFrom: this.#ledger.wantedFrom,
       noCopyFrom: this.#noCopyFrom,
       replayEntriesMax: limits.replayEntriesMax,
     });
   }
 }
-
-/** What is no origin, or more than anybody needs, is left out. */
-const toldPositions = (
-  told: Map<OriginId, OriginPosition>,
-  positions: readonly OriginPosition[],
-): Map<OriginId, OriginPosition> => {
-  for (const position of positions)
-    if (
-      isOriginId(position.origin) &&
-      (told.has(position.origin) || told.size < limits.originsPerPeerMax)
-    )
-      told.set(position.origin, position);
-  return told;
-};
-
-const peerView = (
-  view: LinkedPeer,
-  { late, ahead }: { late: ReadonlySet<OriginId>; ahead: Iterable<OriginId> },
-): PeerView => ({
-  origin: view.origin,
-  positions: view.positions,
-  tooOld: late.size > 0 ? new Set([...view.tooOld, ...late]) : view.tooOld,
-  refused: new Set([...view.refused.keys(), ...ahead]),
-  whole: view.whole,
-  rttMs: view.rttMs,
-});

@@ -14,8 +14,16 @@ import {
   type CopiedPosition,
   type CopyCheckpoint,
 } from '../protocol/copyCheckpoint.js';
+import { ALL_ORIGINS, isRefused, type OriginScope, type TableScope } from '../protocol/flow.js';
 import type { CopyPlaceOnWire, Mark } from '../protocol/frames.js';
-import type { NodeName, OriginId } from '../protocol/ids.js';
+import {
+  partHeldFrom,
+  partHeldOnWire,
+  type LeftOut,
+  type PartHeld,
+  type PartHeldOnWire,
+} from '../protocol/leftOut.js';
+import type { NodeName, OriginId, TableName } from '../protocol/ids.js';
 import {
   nextOrphan,
   promised,
@@ -29,6 +37,7 @@ import {
   type Waits,
 } from '../protocol/owed.js';
 import { readNote, type Commit } from '../storage/commit.js';
+import { settleDebts } from '../storage/debts.js';
 import { metaKey } from '../storage/keys.js';
 import type { Store } from '../storage/store.js';
 
@@ -40,6 +49,12 @@ export interface BegunSnapshot {
   readonly owed: readonly CopiedPosition[];
   readonly estimatedRows: number;
   readonly marks: readonly Mark[];
+  /** What of the whole database it does not bring; absent: it brings all. */
+  readonly leftOut?: LeftOut;
+  /** What its source holds in part; absent: nothing. */
+  readonly inPart?: PartHeld;
+  /** Tables of which it leaves out what is older than this link's start time; absent: none. */
+  readonly cutOff?: readonly TableName[];
 }
 
 export class CopyLedger {
@@ -67,6 +82,8 @@ export class CopyLedger {
     this.#settled = stored?.settled ?? [];
     this.#lastCopy = stored?.lastCopy ?? 0;
     this.#wantedFrom = stored?.wantedFrom ?? null;
+    // A copy that pays debts is begun anew.
+    if (this.#copy?.tables) this.abandon();
     this.forgetReached();
   }
 
@@ -94,19 +111,28 @@ export class CopyLedger {
     return this.#owed.length === 0;
   }
 
-  /** False in the middle of a copy, until what it adopts is durable. */
+  /**
+   * False in the middle of a copy of the whole database, until what it adopts is durable. One that pays debts fills
+   * tables that are held in part, and known to be.
+   */
   get isWhole(): boolean {
+    return (this.#copy === null || this.#copy.tables !== null) && !this.#isAdopting;
+  }
+
+  /** No copy of any kind is going on. */
+  get isIdle(): boolean {
     return this.#copy === null && !this.#isAdopting;
   }
 
   /** What whoever copies from here has to reach beside this node's vector. */
   get owed(): readonly CopiedPosition[] {
-    return [...promised(this.#owed).values()];
+    const paying = this.#copy?.tables ? [this.#copy] : [];
+    return [...promised([...this.#owed, ...paying]).values()];
   }
 
-  /** Goes on with the copy there is, or begins one. */
-  goOn(): CopyCheckpoint {
-    this.#copy ??= newCopy(++this.#lastCopy);
+  /** Goes on with the copy there is, or begins one: of these tables, to pay debts; null: of all. */
+  goOn(tables: TableScope | null = null): CopyCheckpoint {
+    this.#copy ??= newCopy(++this.#lastCopy, tables);
     return this.#copy;
   }
 
@@ -125,18 +151,25 @@ export class CopyLedger {
     this.note(commit);
   }
 
-  /** All rows, the last of them from that peer, are merged: takes over the positions they vouch for. */
-  finish(peer: NodeName, commit: Commit): void {
+  /**
+   * All rows, the last of them from that peer, are merged: takes over the positions they vouch for, pays what debts
+   * they pay, and owes what they did not bring.
+   */
+  finish(peer: NodeName, commit: Commit, origins: OriginScope = ALL_ORIGINS): void {
     if (!this.#copy) return;
-    if (this.#wantedFrom === peer) this.#wantedFrom = null;
-    commit.adopt(
-      [...(this.#copy.adopt ?? [])].map(([origin, position]) => [
-        origin,
-        { ...position, logStart: position.sequence },
-      ]),
-    );
-    this.#isAdopting = true;
-    this.#end(this.#copy);
+    const copy = takenOf(this.#copy, origins);
+    settleDebts(this.#store, copy, origins);
+    if (copy.tables === null) {
+      if (this.#wantedFrom === peer) this.#wantedFrom = null;
+      commit.adopt(
+        [...(copy.adopt ?? [])].map(([origin, position]) => [
+          origin,
+          { ...position, logStart: position.sequence },
+        ]),
+      );
+      this.#isAdopting = true;
+    }
+    this.#end(copy);
     this.note(commit);
   }
 
@@ -148,6 +181,7 @@ export class CopyLedger {
   /** What it took stays, and is owed. */
   abandon(): void {
     if (this.#copy) this.#end(this.#copy);
+    this.forgetReached();
     this.#noteDue();
   }
 
@@ -168,6 +202,17 @@ export class CopyLedger {
     commit.putNote(COPY_KEY, isEmpty ? undefined : encode(state));
   }
 
+  /** What was promised of these is not waited for: they are not taken any more. */
+  release(origins: OriginScope): void {
+    const left = this.#owed.flatMap(({ number, reach }) => {
+      const kept = new Map([...reach].filter(([origin]) => !isRefused(origins, origin)));
+      return kept.size > 0 ? [{ number, reach: kept }] : [];
+    });
+    if (promiseCount(left) === promiseCount(this.#owed)) return;
+    this.#owe(left);
+    this.#noteDue();
+  }
+
   /** The vector moved: what was promised may have been reached. */
   forgetReached(): void {
     const left = withoutReached(this.#owed, this.#store.durable);
@@ -183,7 +228,7 @@ export class CopyLedger {
     waits: Waits;
     nowMs: number;
   }): Orphan | null {
-    if (!this.isWhole || this.owesNothing) return null;
+    if (!this.isIdle || this.owesNothing) return null;
     const { peers, ...rest } = situation;
     const owed = this.#owed;
     const place = { owed, vector: this.#store.durable, peers, nowMs: rest.nowMs };
@@ -225,6 +270,14 @@ export class CopyLedger {
 const promiseCount = (owed: readonly OwedCopy[]): number =>
   owed.reduce((sum, { reach }) => sum + reach.size, 0);
 
+/** Rules may have changed since its snapshots were begun. */
+const takenOf = (copy: CopyCheckpoint, origins: OriginScope): CopyCheckpoint => {
+  if (origins.refused.length === 0) return copy;
+  const taken = (positions: CopyCheckpoint['reach']) =>
+    new Map([...positions].filter(([origin]) => !isRefused(origins, origin)));
+  return { ...copy, adopt: copy.adopt && taken(copy.adopt), reach: taken(copy.reach) };
+};
+
 interface StoredState {
   copy: StoredCheckpoint | null;
   owed: { number: number; reach: CopiedPosition[] }[];
@@ -240,16 +293,26 @@ interface StoredCheckpoint {
   reach: CopiedPosition[];
   rowsDone: number;
   rowsEstimated: number;
+  tables: TableScope | null;
+  leftOut: LeftOut;
+  inPart: PartHeldOnWire;
+  cutOff: readonly TableName[];
 }
 
 const stored = (copy: CopyCheckpoint): StoredCheckpoint => ({
   ...copy,
   adopt: copy.adopt && [...copy.adopt.values()],
   reach: [...copy.reach.values()],
+  inPart: partHeldOnWire(copy.inPart),
 });
 
-const restored = (checkpoint: StoredCheckpoint): CopyCheckpoint => ({
+/** One of an earlier version says nothing of tables: it is of all. */
+const restored = (
+  checkpoint: Omit<StoredCheckpoint, 'tables'> & Partial<StoredCheckpoint>,
+): CopyCheckpoint => ({
+  ...newCopy(checkpoint.number),
   ...checkpoint,
   adopt: checkpoint.adopt && byOrigin(checkpoint.adopt),
   reach: byOrigin(checkpoint.reach),
+  inPart: partHeldFrom(checkpoint.inPart),
 });

@@ -26,6 +26,8 @@ interface Chunk {
 
 interface Merging {
   readonly peer: NodeName;
+  /** Number of the copy. */
+  readonly copy: number;
   readonly rows: CopiedRows;
   /** Chunks whose rows are not all merged. */
   chunks: Chunk[];
@@ -62,10 +64,12 @@ export class CopyReceiver {
     this.forget();
     const { positions, owed, marks } = message;
     if (this.#isRefused(message.peer, [...positions, ...owed, ...marks])) return;
-    if (catchingUp.copyBegun(message.peer, message) !== 'begun') return;
-    const after = catchingUp.ledger.copy?.after ?? null;
-    const rows = new CopiedRows(store, message, after);
-    this.#merging = { peer: message.peer, rows, chunks: [] };
+    const begun = catchingUp.copyBegun(message.peer, message);
+    if (begun === 'worthless') return this.#parts.failed(message.peer, WORTHLESS);
+    const { copy } = catchingUp.ledger;
+    if (begun !== 'begun' || !copy) return;
+    const rows = new CopiedRows(store, message, copy.after, catchingUp.origins);
+    this.#merging = { peer: message.peer, copy: copy.number, rows, chunks: [] };
   }
 
   apply(message: Message<'copy.apply'>): void {
@@ -165,7 +169,9 @@ export class CopyReceiver {
   /** Only rows of the peer that is copied from now. */
   #mergingFrom(peer: NodeName): Merging | null {
     const merging = this.#merging;
-    return merging?.peer === peer && this.#parts.catchingUp.isCopyingFrom(peer) ? merging : null;
+    const { catchingUp } = this.#parts;
+    if (merging?.peer !== peer || !catchingUp.isCopyingFrom(peer)) return null;
+    return merging.copy === catchingUp.ledger.copy?.number ? merging : null;
   }
 
   #schedule(): void {
@@ -203,6 +209,7 @@ export class CopyReceiver {
 }
 
 const TOO_FAR_AHEAD = 'it holds writes further ahead than replication.maxClockSkew';
+const WORTHLESS = 'it does not hold the tables that are missing here';
 const NOT_ASKED_FOR = 'rows came that nobody asked for';
 
 /** More rows than this do not wait for the batch before theirs. */

@@ -3,11 +3,14 @@
  * Whether an entry may be applied is decided by the commit; here is only what needs the wall clock.
  */
 import { isTooFarAhead, observe } from '../protocol/clock.js';
+import { filterReceived } from '../protocol/entryFilter.js';
+import { exceptedTables, isRefused, type OriginScope } from '../protocol/flow.js';
 import type { SentEntry } from '../protocol/dataFrames.js';
 import { readEntryHeader } from '../protocol/entry.js';
 import type { OriginPosition } from '../protocol/frames.js';
 import type { OriginId, Version } from '../protocol/ids.js';
 import type { Refusal } from '../protocol/refusals.js';
+import { limits } from '../protocol/limits.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { Commit } from '../storage/commit.js';
 import type { Store } from '../storage/store.js';
@@ -23,11 +26,15 @@ export interface EntryReceiverParts {
   readonly context: ActorContext<RouterMessage>;
   /** That entry, and what follows it, waits until its time has come. */
   readonly refused: (from: ActorRef<ResyncMessage>, refusal: Refusal) => void;
+  /** Whose writes are taken. */
+  readonly origins: () => OriginScope;
   readonly positionsOf: (origins: Iterable<OriginId>) => OriginPosition[];
 }
 
 export class EntryReceiver {
   readonly #parts: EntryReceiverParts;
+  /** Origins that were refused in this life. */
+  readonly #refused = new Set<OriginId>();
 
   constructor(parts: EntryReceiverParts) {
     this.#parts = parts;
@@ -40,7 +47,7 @@ export class EntryReceiver {
     const touched = new Set<OriginId>();
     for (const entry of message.entries) {
       if (problems.has(entry.origin)) continue;
-      const problem = this.#applyEntry(commit, entry, message.from);
+      const problem = this.#applyEntry(commit, entry, message);
       if (problem) problems.set(entry.origin, problem);
       touched.add(entry.origin);
     }
@@ -75,9 +82,10 @@ export class EntryReceiver {
   #applyEntry(
     commit: Commit,
     { origin, bytes }: SentEntry,
-    from: ActorRef<ResyncMessage>,
+    { from, startTimeMs }: Extract<RouterMessage, { type: 'entries.apply' }>,
   ): ApplyProblem | null {
     const { context, resources } = this.#parts;
+    if (isRefused(this.#parts.origins(), origin)) return this.#refuse(origin);
     const { sequence, version } = readEntryHeader(bytes);
     if (this.areTooFarAhead([{ version }])) {
       this.#parts.refused(from, { origin, sequence, version });
@@ -85,10 +93,26 @@ export class EntryReceiver {
       resources.log.warn({ origin }, 'an entry is further ahead than replication.maxClockSkew');
       return 'ahead';
     }
-    const outcome = commit.apply(origin, bytes);
+    const outcome = commit.apply(origin, this.#taken(origin, bytes), startTimeMs ?? null);
     if (outcome === 'applied' || outcome === 'known') return null;
     if (outcome === 'damaged') context.count('damagedEntries');
     if (outcome === 'late') context.count('lateEntries');
     return outcome;
+  }
+
+  /** Not asked for, so whoever sends it does not know this node's rules, or does not follow them. */
+  #refuse(origin: OriginId): ApplyProblem {
+    const { context, resources } = this.#parts;
+    context.count('entriesOfRefusedOrigins');
+    if (!this.#refused.has(origin) && this.#refused.size < limits.originsPerPeerMax) {
+      this.#refused.add(origin);
+      resources.log.warn({ origin }, 'an entry came of a node of which nothing is taken');
+    }
+    return 'unwanted';
+  }
+
+  #taken(origin: OriginId, bytes: Buffer): Buffer {
+    const except = exceptedTables(this.#parts.origins(), origin);
+    return filterReceived(origin, bytes, { scope: { kind: 'all', except }, startTimeMs: null });
   }
 }

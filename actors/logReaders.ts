@@ -4,9 +4,10 @@
  */
 import type { CopyPlaceOnWire, OriginPosition } from '../protocol/frames.js';
 import type { OriginId } from '../protocol/ids.js';
+import type { PartHeld } from '../protocol/leftOut.js';
 import type { Commit } from '../storage/commit.js';
 import { logReader, type LogReader } from '../storage/log.js';
-import { openCopy, type CopySource } from '../storage/snapshot.js';
+import { openCopy, type CopyScope, type CopySource } from '../storage/snapshot.js';
 import { isLocalOrigin } from '../storage/origins.js';
 import type { Store } from '../storage/store.js';
 import type { CatchingUp } from './catchingUp.js';
@@ -23,6 +24,7 @@ export class LogReaders {
   readonly #feeds = new Set<ActorRef<FeedMessage>>();
   readonly #listeners = new Set<() => void>();
   #wasWhole: boolean;
+  #wasInPart: PartHeld;
   #isStopped = false;
 
   /** `hold` keeps the log after a snapshot while that is read. */
@@ -36,6 +38,7 @@ export class LogReaders {
     this.#hold = parts.hold;
     this.#log = logReader(parts.store);
     this.#wasWhole = parts.catchingUp.isWhole;
+    this.#wasInPart = parts.store.debts.inPart;
   }
 
   get feedCount(): number {
@@ -49,7 +52,8 @@ export class LogReaders {
       origin: this.#store.origin,
       positions: this.sharedPositions(),
       whole: this.#catchingUp.isWhole,
-      openCopy: (after) => this.#openCopy(after),
+      inPart: this.#store.debts.inPart,
+      openCopy: (after, scope) => this.#openCopy(after, scope),
     });
   }
 
@@ -73,10 +77,13 @@ export class LogReaders {
     const whole = this.#catchingUp.isWhole;
     const origins = new Set([...commit.moved].filter((origin) => !isLocalOrigin(origin)));
     for (const listener of this.#listeners) listener();
-    if (origins.size === 0 && whole === this.#wasWhole) return;
+    const { inPart } = this.#store.debts;
+    const isSame = whole === this.#wasWhole && inPart === this.#wasInPart;
+    if (origins.size === 0 && isSame) return;
     this.#wasWhole = whole;
+    this.#wasInPart = inPart;
     const positions = this.positionsOf(origins);
-    for (const feed of this.#feeds) feed.send({ type: 'log.advanced', positions, whole });
+    for (const feed of this.#feeds) feed.send({ type: 'log.advanced', positions, whole, inPart });
   }
 
   /** This node goes on under a new incarnation: feeds begin anew, and tell of it. */
@@ -104,11 +111,11 @@ export class LogReaders {
   }
 
   /** A node in the middle of a copy is the source of none: what its vector says is not what it holds. */
-  async #openCopy(after: CopyPlaceOnWire | null): Promise<OpenedCopy | null> {
+  async #openCopy(after: CopyPlaceOnWire | null, scope: CopyScope): Promise<OpenedCopy | null> {
     if (!this.#catchingUp.isWhole) return null;
     // Of the same moment as the snapshot, which is pinned before anything is waited for.
     const { owed } = this.#catchingUp.ledger;
-    const source = await openCopy(this.#store, after ?? undefined);
+    const source = await openCopy(this.#store, after ?? undefined, scope);
     return { source: this.#hold(source), owed };
   }
 }

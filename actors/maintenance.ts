@@ -128,7 +128,7 @@ export class Maintenance {
 
   /** Never in the middle of a copy: what it has not compared yet may need them. */
   async #forget(commit: Commit, forgetting: Purge | ExpirySweep): Promise<boolean> {
-    if (!this.#parts.catchingUp.isWhole) return false;
+    if (!this.#parts.catchingUp.ledger.isIdle) return false;
     const beforeMs = this.#parts.now() - this.#retention.deleteMs;
     return forgetting.step(commit, { beforeMs, rowsMax: limits.readBatchRows });
   }

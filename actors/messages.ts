@@ -12,8 +12,10 @@ import type {
 import type { SentEntry, SentRow } from '../protocol/dataFrames.js';
 import type { CopiedPosition } from '../protocol/copyCheckpoint.js';
 import type { EntryNotes } from '../protocol/entry.js';
+import type { FlowRules, OriginScope, TableScope } from '../protocol/flow.js';
+import type { LeftOut, PartHeld } from '../protocol/leftOut.js';
 import type { MemberFact, MemberRoute, Standing } from '../protocol/membership.js';
-import type { DatabaseName, NodeName, OriginId, Version } from '../protocol/ids.js';
+import type { DatabaseName, NodeName, OriginId, TableName, Version } from '../protocol/ids.js';
 import type { Key, RecordObject, User } from '../protocol/operations.js';
 import type { Refusal, ToldRefusal } from '../protocol/refusals.js';
 import type { ApplyProblem } from '../protocol/resync.js';
@@ -25,7 +27,7 @@ import type { Finding } from '../storage/damage.js';
 import type { LocalWrite } from '../storage/evaluate.js';
 import type { LogReader } from '../storage/log.js';
 import type { SearchQuery } from '../storage/search.js';
-import type { CopySource } from '../storage/snapshot.js';
+import type { CopyScope, CopySource } from '../storage/snapshot.js';
 import type { ActorRef, Reply, SupervisionEvent, Terminated } from './kernel/types.js';
 import type { Connection } from './transport/types.js';
 
@@ -56,6 +58,8 @@ export type RouterMessage =
       readonly from: ActorRef<ResyncMessage>;
       readonly entries: readonly SentEntry[];
       readonly bytes: number;
+      /** Of the link they came over: what is left out of older ones is not wanted; absent: everything is. */
+      readonly startTimeMs?: number;
     }
   | {
       readonly type: 'copy.begin';
@@ -65,6 +69,10 @@ export type RouterMessage =
       readonly estimatedRows: number;
       readonly marks: readonly Mark[];
       readonly tables: readonly { readonly table: string; readonly generation: number }[];
+      readonly leftOut?: LeftOut;
+      readonly inPart?: PartHeld;
+      /** Tables whose older rows the source left out, as it was asked to. */
+      readonly cutOff?: readonly TableName[];
     }
   | {
       readonly type: 'copy.apply';
@@ -97,13 +105,20 @@ export type RouterMessage =
       readonly origin: OriginId;
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
+      /** Tables that pass from it; absent: all. */
+      readonly scope?: TableScope;
+      /** Tables it holds in part; absent: none. */
+      readonly inPart?: PartHeld;
     }
   | {
       readonly type: 'peer.noticed';
       readonly peer: NodeName;
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
+      readonly inPart?: PartHeld;
     }
+  /** Whose writes are taken from now on. */
+  | { readonly type: 'flow.changed'; readonly origins: OriginScope }
   | { readonly type: 'peer.tooOld'; readonly peer: NodeName; readonly origin: OriginId }
   | {
       readonly type: 'peer.lost';
@@ -159,8 +174,13 @@ export interface FeedOpening {
   readonly origin: OriginId;
   readonly positions: readonly OriginPosition[];
   readonly whole: boolean;
+  /** Tables this node holds in part. */
+  readonly inPart: PartHeld;
   /** Null: this node is in the middle of a copy itself. */
-  readonly openCopy: (after: CopyPlaceOnWire | null) => Promise<OpenedCopy | null>;
+  readonly openCopy: (
+    after: CopyPlaceOnWire | null,
+    scope: CopyScope,
+  ) => Promise<OpenedCopy | null>;
 }
 
 export interface OpenedCopy {
@@ -253,6 +273,8 @@ export type FeedMessage =
       readonly type: 'log.advanced';
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
+      /** Tables this node holds in part. */
+      readonly inPart: PartHeld;
     }
   | { readonly type: 'link.drained' }
   /** This node goes on under a new incarnation: subscribers have to hear of it. */
@@ -282,7 +304,12 @@ export type ResyncMessage =
   | { readonly type: 'frame.received'; readonly frame: ControlFrame }
   | { readonly type: 'data.received'; readonly bytes: Buffer }
   | { readonly type: 'wants.changed'; readonly wants: readonly Want[] }
-  | { readonly type: 'copy.wanted'; readonly after: CopyPlaceOnWire | null }
+  | {
+      readonly type: 'copy.wanted';
+      readonly after: CopyPlaceOnWire | null;
+      /** Only these; absent: all. */
+      readonly tables?: TableScope;
+    }
   | {
       readonly type: 'entries.committed';
       readonly positions: readonly OriginPosition[];
@@ -317,6 +344,8 @@ export type PeersMessage =
   | { readonly type: 'peer.close'; readonly name: NodeName; readonly reason: string }
   /** What is told to every peer beside the databases. */
   | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
+  /** What may pass from now on. */
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   | { readonly type: 'peer.accepted'; readonly connection: Connection }
   | { readonly type: 'databases.changed'; readonly databases: Databases }
   /** Names of the peers that are open. */
@@ -329,6 +358,7 @@ export type Databases = ReadonlyMap<DatabaseName, ActorRef<RouterMessage>>;
 export type PeerMessage =
   | { readonly type: 'databases.changed'; readonly databases: Databases }
   | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   | { readonly type: 'urls.changed'; readonly urls: readonly string[] }
   | { readonly type: 'link.accepted'; readonly connection: Connection }
   | { readonly type: 'link.dialled'; readonly connection: Connection }
@@ -377,6 +407,9 @@ export interface StreamStatus {
   /** Null: there is none, or it does not answer. */
   readonly sending: FeedStatus | null;
   readonly receiving: ResyncStatus | null;
+  /** Why nothing is sent or received, where the rules of either end say so; absent otherwise. */
+  readonly sendingClosed?: string;
+  readonly receivingClosed?: string;
 }
 
 export type MembershipMessage =

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { decodeControl, isControlFrame, type ControlFrame } from '../protocol/frames.js';
 import { readDataHeader } from '../protocol/dataFrames.js';
 import { messageOf } from '../protocol/errors.js';
+import type { FlowRules } from '../protocol/flow.js';
 import type { DatabaseName, NodeName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { MemberFact } from '../protocol/membership.js';
@@ -34,6 +35,7 @@ export interface PeerParts {
     readonly urls: readonly string[];
     readonly databases: Databases;
     readonly members: readonly MemberFact[];
+    readonly rules: FlowRules;
   };
   /** Accepted links on their way to this actor, which takes them out; what is left when it has ended is refused. */
   readonly onTheWay: Set<Connection>;
@@ -75,12 +77,12 @@ class PeerConnection implements Actor<PeerMessage> {
   constructor(context: ActorContext<PeerMessage>, parts: PeerParts) {
     this.#context = context;
     this.#parts = parts;
-    const { urls, databases, members } = parts.present();
+    const { urls, databases, members, rules } = parts.present();
     this.#databases = databases;
     this.#members = members;
     // The end of a link of an earlier life may be told to this one: it must not be taken for one of its own.
     this.#nextLink = context.life * LINKS_PER_LIFE;
-    this.#streams = new PeerStreams({ ...parts, databases, context });
+    this.#streams = new PeerStreams({ ...parts, databases, rules, context });
     this.#dialler = new PeerDialler({ ...parts, urls, context });
     const { pingIntervalMs } = parts.resources.config.replication;
     this.#tickMs = Math.max(50, Math.min(1_000, pingIntervalMs / 4));
@@ -94,6 +96,8 @@ class PeerConnection implements Actor<PeerMessage> {
         return this.#onDatabases(message.databases);
       case 'members.changed':
         return this.#onMembers(message.members);
+      case 'flow.changed':
+        return this.#onRules(message.rules);
       case 'urls.changed':
         return this.#onUrls(message.urls);
       case 'link.accepted':
@@ -343,6 +347,11 @@ class PeerConnection implements Actor<PeerMessage> {
     if (!this.#current) return;
     this.#gossip();
     return this.#streams.databasesChanged(databases);
+  }
+
+  /** What the peer was refused it may ask for again when it hears what there is. */
+  async #onRules(rules: FlowRules): Promise<void> {
+    if (await this.#streams.rulesChanged(rules)) this.#gossip();
   }
 
   #onMembers(members: readonly MemberFact[]): void {

@@ -2,6 +2,7 @@
  * The streams of one peer: for each shared database a feed (serving the peer's subscription) and a resync (this node's
  * own). Used by peerConnection only; children of that actor. Routes stream frames to them without its mailbox.
  */
+import { EVERYTHING, intersection, isNothing, type FlowRules } from '../protocol/flow.js';
 import type { ControlFrame } from '../protocol/frames.js';
 import { version, type DatabaseName, type NodeName, type Version } from '../protocol/ids.js';
 import type { ActorContext, ActorRef } from './kernel/types.js';
@@ -19,6 +20,7 @@ import type {
 } from './messages.js';
 import { resyncSpec } from './resync.js';
 import type { NodeResources } from './resources.js';
+import { StreamRules, unauthorized } from './streamRules.js';
 import { feedSpec } from './tableSubscription.js';
 
 interface Receiving {
@@ -32,12 +34,15 @@ interface Sending {
 
 const RESUBSCRIBE_MS = { min: 250, max: 30_000 } as const;
 const STATUS_MS = 2_000;
+/** So many ends in a row that the longest wait follows. */
+const REFUSED = 16;
 
 export class PeerStreams {
   readonly #context: ActorContext<PeerMessage>;
   readonly #resources: NodeResources;
   readonly #peer: NodeName;
   #databases: Databases;
+  readonly #rules: StreamRules;
   #link: Link | null = null;
   #nextStream = 1;
   #receiving = new Map<DatabaseName, Receiving>();
@@ -55,7 +60,9 @@ export class PeerStreams {
     resources: NodeResources;
     name: NodeName;
     databases: Databases;
+    rules: FlowRules;
   }) {
+    this.#rules = new StreamRules(parts.name, parts.rules);
     this.#context = parts.context;
     this.#resources = parts.resources;
     this.#peer = parts.name;
@@ -81,6 +88,7 @@ export class PeerStreams {
     this.#nextStream = dialled ? 1 : 2;
     this.#databases = databases;
     this.#ended.clear();
+    this.#rules.linkedAnew();
     for (const database of databases.keys()) this.subscribe(database);
   }
 
@@ -99,6 +107,8 @@ export class PeerStreams {
     const router = this.#databases.get(database);
     const link = this.#link;
     if (!router || !link || this.#receiving.has(database)) return;
+    const { receives, startTimeMs } = this.#rules.of(database);
+    if (isNothing(receives)) return;
     this.#watchRouter(database, router);
     const stream = this.#nextStream;
     this.#nextStream += 2;
@@ -107,6 +117,8 @@ export class PeerStreams {
         database,
         peer: this.#peer,
         stream,
+        scope: receives,
+        startTimeMs,
         router,
         link,
         now: this.#resources.environment.now,
@@ -132,12 +144,18 @@ export class PeerStreams {
     }
     await this.#stopSending(database);
     if (this.#link !== link) return;
+    const scope = intersection(this.#rules.of(database).sends, frame.scope ?? EVERYTHING);
+    if (isNothing(scope)) {
+      const reason = unauthorized(database);
+      return link.sendControl({ kind: 'Unsubscribe', stream, reason });
+    }
     this.#watchRouter(database, router);
     const ref = this.#context.spawn(
       feedSpec({
         database,
         subscriber: this.#peer,
         subscribe: frame,
+        scope,
         router,
         link,
         now: this.#resources.environment.now,
@@ -207,6 +225,33 @@ export class PeerStreams {
     for (const database of databases.keys()) this.subscribe(database);
   }
 
+  /**
+   * Other rules hold from now on: streams they close end, streams they open or change begin anew, and the rest goes on.
+   * True: the peer may receive what was refused to it, and has to be told.
+   */
+  async rulesChanged(rules: FlowRules): Promise<boolean> {
+    let isOpener = false;
+    for (const changed of this.#rules.change(rules, this.#databases.keys())) {
+      const { database, now } = changed;
+      if (changed.sends) {
+        // What was sent was sent under the old rule: the subscriber begins anew from where it is.
+        const isClosed = isNothing(now.sends);
+        const reason = isClosed ? unauthorized(database) : 'other rules hold for this stream';
+        await this.#endSending(database, reason);
+        isOpener ||= !isClosed;
+      }
+      if (changed.receives) await this.#receiveAnew(database);
+    }
+    return isOpener;
+  }
+
+  async #receiveAnew(database: DatabaseName): Promise<void> {
+    await this.#stopReceiving(database);
+    this.#rules.acceptedByPeer(database);
+    this.#ended.delete(database);
+    this.subscribe(database);
+  }
+
   /** Hands a stream's control frame to its actor; false: it is not for one. */
   frame(frame: ControlFrame & { stream: number }): boolean {
     switch (frame.kind) {
@@ -252,6 +297,7 @@ export class PeerStreams {
         isServed: this.#sending.has(database),
         sending: await this.#feedStatus(database),
         receiving: await this.#resyncStatus(database),
+        ...this.#rules.closed(database),
       })),
     );
   }
@@ -261,6 +307,7 @@ export class PeerStreams {
     for (const [database, receiving] of this.#receiving)
       if (receiving.stream === stream) {
         this.#resources.log.info({ peer: this.#peer, database, reason }, 'a stream ended');
+        if (reason === unauthorized(database)) this.#refused(database, reason);
         void this.#context.stop(receiving.ref as ActorRef<never>);
         return;
       }
@@ -270,7 +317,16 @@ export class PeerStreams {
 
   #onSubscribed(stream: number): void {
     for (const [database, receiving] of this.#receiving)
-      if (receiving.stream === stream) this.#ended.delete(database);
+      if (receiving.stream === stream) {
+        this.#ended.delete(database);
+        this.#rules.acceptedByPeer(database);
+      }
+  }
+
+  /** It is asked for again only when the peer says that it offers databases, or slowly. */
+  #refused(database: DatabaseName, reason: string): void {
+    this.#rules.refusedByPeer(database, reason);
+    this.#ended.set(database, REFUSED);
   }
 
   #resubscribeLater(database: DatabaseName): void {

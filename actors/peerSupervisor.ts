@@ -2,6 +2,7 @@
  * peers: parent of all peer:<node>. Opens and closes what membership says, hands accepted links to the peer they belong
  * to, passes databases and members on. Holds no logic about links or members, so that a bug there cannot drop links.
  */
+import { OPEN_RULES, type FlowRules } from '../protocol/flow.js';
 import { nodeName, type NodeName } from '../protocol/ids.js';
 import type { MemberFact } from '../protocol/membership.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
@@ -23,15 +24,23 @@ interface PeersParts {
   readonly databases: () => Databases;
 }
 
-export const peersSpec = (parts: PeersParts): ActorSpec<PeersMessage> => ({
-  name: 'peers',
-  policy: {
-    restart: 'onCrash',
-    budget: { restarts: 5, withinMs: 60_000 },
-    whenSpent: 'escalate',
-  },
-  start: (context) => new PeerSupervisor(context, parts),
-});
+export const peersSpec = (parts: PeersParts): ActorSpec<PeersMessage> => {
+  const kept: KeptRules = { rules: OPEN_RULES };
+  return {
+    name: 'peers',
+    policy: {
+      restart: 'onCrash',
+      budget: { restarts: 5, withinMs: 60_000 },
+      whenSpent: 'escalate',
+    },
+    start: (context) => new PeerSupervisor(context, parts, kept),
+  };
+};
+
+/** Outlives a crash: until the rules are told again the old ones hold, and not none. */
+interface KeptRules {
+  rules: FlowRules;
+}
 
 interface Peer {
   readonly ref: ActorRef<PeerMessage>;
@@ -46,13 +55,15 @@ const STATUS_MS = 3_000;
 class PeerSupervisor implements Actor<PeersMessage> {
   readonly #context: ActorContext<PeersMessage>;
   readonly #parts: PeersParts;
+  readonly #kept: KeptRules;
   #databases: Databases;
   #members: readonly MemberFact[] = [];
   #peers = new Map<NodeName, Peer>();
   /** Peers whose actor is stopping, with the URLs to open them with again; null: they stay closed. */
   #closing = new Map<NodeName, readonly string[] | null>();
 
-  constructor(context: ActorContext<PeersMessage>, parts: PeersParts) {
+  constructor(context: ActorContext<PeersMessage>, parts: PeersParts, kept: KeptRules) {
+    this.#kept = kept;
     this.#context = context;
     this.#parts = parts;
     this.#databases = parts.databases();
@@ -71,6 +82,9 @@ class PeerSupervisor implements Actor<PeersMessage> {
         return this.#tellPeers(message);
       case 'members.changed':
         this.#members = message.members;
+        return this.#tellPeers(message);
+      case 'flow.changed':
+        this.#kept.rules = message.rules;
         return this.#tellPeers(message);
       case 'peers.open':
         return message.replyTo.ok([...this.#peers.keys()]);
@@ -108,7 +122,12 @@ class PeerSupervisor implements Actor<PeersMessage> {
         name,
         cluster,
         resources,
-        present: () => ({ urls: peer.urls, databases: this.#databases, members: this.#members }),
+        present: () => ({
+          urls: peer.urls,
+          databases: this.#databases,
+          members: this.#members,
+          rules: this.#kept.rules,
+        }),
         onTheWay,
         closeReason: () => peer.closeReason,
       }),

@@ -14,9 +14,26 @@ import {
   type SentRow,
 } from '../protocol/dataFrames.js';
 import { readEntryHeader } from '../protocol/entry.js';
+import { DEFINITIONS_TABLE } from '../protocol/definitionKey.js';
+import { filterReceived, isDefinitionWithin, passesAll } from '../protocol/entryFilter.js';
 import { SkeinError } from '../protocol/errors.js';
+import {
+  EVERYTHING,
+  intersection,
+  isEverything,
+  permits,
+  type TableScope,
+} from '../protocol/flow.js';
 import { FRAME_KIND, type ControlFrame } from '../protocol/frames.js';
-import type { DatabaseName, NodeName, Sequence, Version } from '../protocol/ids.js';
+import {
+  tableName,
+  type DatabaseName,
+  type NodeName,
+  type Sequence,
+  type TableName,
+  type Version,
+} from '../protocol/ids.js';
+import { leftOutBy, leftOutByEither, NOTHING_LEFT_OUT, partHeldFrom } from '../protocol/leftOut.js';
 import { limits } from '../protocol/limits.js';
 import { AHEAD, type Refusal } from '../protocol/refusals.js';
 import {
@@ -34,6 +51,10 @@ export interface ResyncParts {
   readonly database: DatabaseName;
   readonly peer: NodeName;
   readonly stream: number;
+  /** Tables that are taken from the peer. */
+  readonly scope: TableScope;
+  /** Nothing at or before that time is wanted, ms since the epoch; null: everything is. */
+  readonly startTimeMs: number | null;
   readonly router: ActorRef<RouterMessage>;
   readonly link: Link;
   readonly now: () => number;
@@ -75,7 +96,7 @@ class Resync implements Actor<ResyncMessage> {
         return this.#step({ type: 'wantsChanged', wants: message.wants });
       case 'copy.wanted':
         this.#copyMovedMs = this.#parts.now();
-        return this.#step({ type: 'copyWanted', after: message.after });
+        return this.#step({ ...message, type: 'copyWanted' });
       case 'entries.committed':
         return this.#step({ ...message, type: 'committed' });
       case 'rows.committed':
@@ -122,6 +143,8 @@ class Resync implements Actor<ResyncMessage> {
           origin: frame.origin,
           positions: frame.positions,
           whole: frame.whole,
+          scope: intersection(this.#parts.scope, frame.scope ?? EVERYTHING),
+          inPart: partHeldFrom(frame.inPart),
         });
       case 'Notice':
         return this.#tell({
@@ -129,6 +152,7 @@ class Resync implements Actor<ResyncMessage> {
           peer,
           positions: frame.positions,
           whole: frame.whole,
+          inPart: partHeldFrom(frame.inPart),
         });
       case 'TooOld':
         return this.#tell({ type: 'peer.tooOld', peer, origin: frame.origin });
@@ -145,11 +169,20 @@ class Resync implements Actor<ResyncMessage> {
   }
 
   #onCopyBegin(frame: Extract<ControlFrame, { kind: 'CopyBegin' }>): void {
-    const { positions, owed, estimatedRows, marks, tables } = frame;
+    const { kind: _kind, stream: _stream, leftOut = NOTHING_LEFT_OUT, ...begun } = frame;
     this.#rowsReceived = 0;
     this.#step({ type: 'copyBegun' });
-    const { peer } = this.#parts;
-    this.#tell({ type: 'copy.begin', peer, positions, owed, estimatedRows, marks, tables });
+    const { peer, scope, startTimeMs } = this.#parts;
+    const outside = isEverything(scope) ? NOTHING_LEFT_OUT : leftOutBy(scope);
+    this.#tell({
+      type: 'copy.begin',
+      peer,
+      ...begun,
+      leftOut: leftOutByEither(leftOut, outside),
+      inPart: partHeldFrom(frame.inPart),
+      // Where older rows are left out, one that does not come may be one of them.
+      ...(startTimeMs !== null && { tables: [], cutOff: namesOf(frame.tables) }),
+    });
   }
 
   /** A copy counts only when every row has arrived. */
@@ -186,7 +219,7 @@ class Resync implements Actor<ResyncMessage> {
   }
 
   #receive(entries: readonly SentEntry[], bytes: number): void {
-    this.#entries = entries;
+    this.#entries = this.#taken(entries);
     const received = entries.map((entry) => {
       const { sequence, version } = readEntryHeader(entry.bytes);
       this.#noteReceived(version);
@@ -195,6 +228,17 @@ class Resync implements Actor<ResyncMessage> {
     this.#context.count('entriesReceived', entries.length);
     this.#step({ type: 'entriesReceived', entries: received, bytes: entryBytes(entries, bytes) });
     this.#entries = [];
+  }
+
+  /** This end's own rule holds whatever the peer sends. */
+  #taken(entries: readonly SentEntry[]): readonly SentEntry[] {
+    const filter = { scope: this.#parts.scope, startTimeMs: null };
+    if (passesAll(filter)) return entries;
+    return entries.map((entry) => {
+      const bytes = filterReceived(entry.origin, entry.bytes, filter);
+      if (bytes !== entry.bytes) this.#context.count('entriesCut');
+      return bytes === entry.bytes ? entry : { ...entry, bytes };
+    });
   }
 
   /** Collects a frame that came in parts; a part out of place means frames were lost: a crash, a new stream. */
@@ -218,9 +262,17 @@ class Resync implements Actor<ResyncMessage> {
     this.#rowsReceived += rows.length;
     this.#copyMovedMs = this.#parts.now();
     this.#context.count('rowsReceived', rows.length);
-    this.#rows = { rows, bytes: frame.length };
+    this.#rows = { rows: this.#takenRows(rows), bytes: frame.length };
     this.#step({ type: 'rowsReceived', bytes: frame.length });
     this.#rows = null;
+  }
+
+  #takenRows(rows: readonly SentRow[]): readonly SentRow[] {
+    const { scope } = this.#parts;
+    if (isEverything(scope)) return rows;
+    const taken = rows.filter((row) => isTaken(row, scope));
+    if (taken.length < rows.length) this.#context.count('rowsCut', rows.length - taken.length);
+    return taken;
   }
 
   #applyRows(): void {
@@ -240,7 +292,16 @@ class Resync implements Actor<ResyncMessage> {
     switch (effect.type) {
       case 'sendSubscribe': {
         const { wants, windowBytes } = effect;
-        return link.sendControl({ kind: 'Subscribe', stream, database, wants, windowBytes });
+        const { scope, startTimeMs } = this.#parts;
+        return link.sendControl({
+          kind: 'Subscribe',
+          stream,
+          database,
+          wants,
+          windowBytes,
+          ...(!isEverything(scope) && { scope }),
+          ...(startTimeMs !== null && { startTimeMs }),
+        });
       }
       case 'sendWant':
         return link.sendControl({ kind: 'Want', stream, add: effect.add, drop: effect.drop });
@@ -250,8 +311,15 @@ class Resync implements Actor<ResyncMessage> {
       }
       case 'apply':
         return this.#apply(effect.places, effect.bytes);
-      case 'sendCopyRequest':
-        return link.sendControl({ kind: 'CopyRequest', stream, after: effect.after });
+      case 'sendCopyRequest': {
+        const { after, tables } = effect;
+        return link.sendControl({
+          kind: 'CopyRequest',
+          stream,
+          after,
+          ...(tables && { tables }),
+        });
+      }
       case 'applyRows':
         return this.#applyRows();
       case 'lost':
@@ -265,7 +333,14 @@ class Resync implements Actor<ResyncMessage> {
     const entries = this.#entries;
     const chosen =
       places.length === entries.length ? entries : places.flatMap((place) => entries[place] ?? []);
-    this.#tell({ type: 'entries.apply', from: this.#context.self, entries: chosen, bytes });
+    const { startTimeMs } = this.#parts;
+    this.#tell({
+      type: 'entries.apply',
+      from: this.#context.self,
+      entries: chosen,
+      bytes,
+      ...(startTimeMs !== null && { startTimeMs }),
+    });
   }
 
   #tellRefusal({ origin, sequence, version }: Refusal): void {
@@ -303,6 +378,12 @@ class Resync implements Actor<ResyncMessage> {
     };
   }
 }
+
+const namesOf = (tables: readonly { readonly table: string }[]): TableName[] =>
+  tables.map(({ table }) => tableName(table));
+
+const isTaken = ({ table, key }: SentRow, scope: TableScope): boolean =>
+  table === DEFINITIONS_TABLE ? isDefinitionWithin(key, scope) : permits(scope, table);
 
 /** The sender counts the entries' own bytes against its credit. */
 const entryBytes = (entries: readonly SentEntry[], frameBytes: number): number =>

@@ -4,6 +4,7 @@
  * clusterSupervisor; recovers from the store at each start. Data is in protocol/ and storage/; here is only traffic.
  */
 import { messageOf, SkeinError } from '../protocol/errors.js';
+import { ALL_ORIGINS, type OriginScope } from '../protocol/flow.js';
 import { incarnation, type DatabaseName, type NodeName, type OriginId } from '../protocol/ids.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import type { Commit } from '../storage/commit.js';
@@ -31,16 +32,24 @@ export const routerSpec = (parts: {
   database: DatabaseName;
   builtIn: readonly TableDefinition[];
   resources: NodeResources;
-}): ActorSpec<RouterMessage> => ({
-  name: `router:${parts.database}`,
-  policy: {
-    restart: 'onCrash',
-    budget: { restarts: 5, withinMs: 10_000 },
-    backoff: { msMin: 100, msMax: 5_000 },
-    whenSpent: 'stop',
-  },
-  start: (context) => ShardRouter.open({ ...parts, context }),
-});
+}): ActorSpec<RouterMessage> => {
+  const rules: KeptRules = { origins: ALL_ORIGINS };
+  return {
+    name: `router:${parts.database}`,
+    policy: {
+      restart: 'onCrash',
+      budget: { restarts: 5, withinMs: 10_000 },
+      backoff: { msMin: 100, msMax: 5_000 },
+      whenSpent: 'stop',
+    },
+    start: (context) => ShardRouter.open({ ...parts, context, rules }),
+  };
+};
+
+/** Outlives a crash: nobody tells the next life of rules that have not changed. */
+interface KeptRules {
+  origins: OriginScope;
+}
 
 const RETRY_MS = 1_000;
 
@@ -60,6 +69,7 @@ class ShardRouter implements Actor<RouterMessage> {
   readonly #reads: DatabaseReads;
   readonly #damage: DamageReports;
   readonly #startedMs: number;
+  readonly #rules: KeptRules;
   #isRetrying = false;
   /** Why this life ends: its batches cannot be written, or its files are damaged. */
   #failure: Error | null = null;
@@ -69,7 +79,9 @@ class ShardRouter implements Actor<RouterMessage> {
     resources: NodeResources;
     store: Store;
     catchingUp: CatchingUp;
+    rules: KeptRules;
   }) {
+    this.#rules = parts.rules;
     this.#context = parts.context;
     this.#resources = parts.resources;
     this.#store = parts.store;
@@ -91,6 +103,7 @@ class ShardRouter implements Actor<RouterMessage> {
         this.#retryLater();
       },
       group: this.#group,
+      origins: () => catchingUp.origins,
       positionsOf: (origins) => this.#readers.positionsOf(origins),
     });
     this.#copies = new CopyReceiver({
@@ -139,8 +152,9 @@ class ShardRouter implements Actor<RouterMessage> {
     builtIn: readonly TableDefinition[];
     resources: NodeResources;
     context: ActorContext<RouterMessage>;
+    rules: KeptRules;
   }): Promise<Actor<RouterMessage>> {
-    const { database, resources, context } = parts;
+    const { database, resources, context, rules } = parts;
     const options = {
       database,
       node: resources.config.node.name,
@@ -167,7 +181,8 @@ class ShardRouter implements Actor<RouterMessage> {
       resources.environment.now,
       resources.config.replication.maxClockSkewMs,
     );
-    return new ShardRouter({ context, resources, store, catchingUp });
+    catchingUp.takeFrom(rules.origins);
+    return new ShardRouter({ context, resources, store, catchingUp, rules });
   }
 
   readonly receive = (message: RouterMessage): void | Promise<void> => {
@@ -205,13 +220,15 @@ class ShardRouter implements Actor<RouterMessage> {
         this.#catchingUp.linked(message.peer, message);
         return this.#beginAgain(this.#history.told(message.peer, message.positions));
       case 'peer.noticed':
-        this.#catchingUp.noticed(message.peer, message.positions, message.whole);
+        this.#catchingUp.noticed(message.peer, message.positions, message.whole, message.inPart);
         return this.#beginAgain(this.#history.told(message.peer, message.positions));
       case 'own.wanted':
         return this.#beginAgain(this.#history.wanted(message.peer, message.want));
       case 'entries.refused':
         this.#history.refused(message.peer, message.refusal);
         return this.#returnToPresent();
+      case 'flow.changed':
+        return this.#takeFrom(message.origins);
       case 'peer.tooOld':
         return this.#catchingUp.tooOld(message.peer, message.origin);
       case 'peer.lost':
@@ -232,6 +249,7 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#retry();
       case 'timer.maintain':
         if (this.#damage.needsCopy) this.#catchingUp.wantMissingRows();
+        this.#catchingUp.payDebts();
         return this.#beginRound();
       case 'maintenance.step':
         return this.#maintain();
@@ -277,6 +295,13 @@ class ShardRouter implements Actor<RouterMessage> {
       await this.#resources.files.close(this.#store);
       this.#readers.stopped();
     }
+  }
+
+  /** A copy that is going on goes on under the new rules. */
+  #takeFrom(origins: OriginScope): void {
+    this.#rules.origins = origins;
+    this.#copies.forget();
+    this.#catchingUp.takeFrom(origins);
   }
 
   #nowMs(): number {

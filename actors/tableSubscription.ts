@@ -6,6 +6,7 @@
 import { millisecondsOf } from '../protocol/clock.js';
 import { encodeCopyRows, encodeEntries, splitFrame, type SentRow } from '../protocol/dataFrames.js';
 import { readEntryHeader } from '../protocol/entry.js';
+import { filterEntry, passesAll, type EntryFilter } from '../protocol/entryFilter.js';
 import {
   backlogOf,
   startFeed,
@@ -14,6 +15,7 @@ import {
   type FeedEvent,
   type FeedState,
 } from '../protocol/feed.js';
+import { intersection, isEverything, type TableScope } from '../protocol/flow.js';
 import type { ControlFrame, CopyPlaceOnWire, OriginPosition, Want } from '../protocol/frames.js';
 import {
   sequence,
@@ -23,6 +25,13 @@ import {
   type Version,
 } from '../protocol/ids.js';
 import { AHEAD } from '../protocol/refusals.js';
+import {
+  isWhole,
+  partHeldOnWire,
+  partHeldWithin,
+  type PartHeld,
+  type PartHeldOnWire,
+} from '../protocol/leftOut.js';
 import type { LogRead } from '../storage/log.js';
 import type { CopySource } from '../storage/snapshot.js';
 import { FeedProgress } from './feedProgress.js';
@@ -34,6 +43,8 @@ export interface FeedParts {
   readonly database: DatabaseName;
   readonly subscriber: NodeName;
   readonly subscribe: Extract<ControlFrame, { kind: 'Subscribe' }>;
+  /** Tables that may be sent, of those the subscriber asked for. */
+  readonly scope: TableScope;
   readonly router: ActorRef<RouterMessage>;
   readonly link: Link;
   readonly now: () => number;
@@ -85,13 +96,19 @@ class TableSubscription implements Actor<FeedMessage> {
   readonly #progress: FeedProgress;
   /** This node is not in the middle of a copy: only then can it be the source of one. */
   #whole: boolean;
+  #inPart: PartHeld;
+  /** What may be sent, and was asked for. */
+  readonly #filter: EntryFilter;
 
   constructor(context: ActorContext<FeedMessage>, parts: FeedParts, opening: FeedOpening) {
     this.#context = context;
     this.#parts = parts;
     this.#opening = opening;
     this.#whole = opening.whole;
-    this.#stream = parts.subscribe.stream;
+    this.#inPart = opening.inPart;
+    const { stream, startTimeMs = null } = parts.subscribe;
+    this.#filter = { scope: parts.scope, startTimeMs };
+    this.#stream = stream;
     this.#state = startFeed({
       subscriber: parts.subscriber,
       windowBytes: parts.subscribe.windowBytes,
@@ -106,6 +123,8 @@ class TableSubscription implements Actor<FeedMessage> {
       origin: opening.origin,
       positions: opening.positions,
       whole: opening.whole,
+      ...(!isEverything(parts.scope) && { scope: parts.scope }),
+      ...this.#toldInPart(),
     });
     void this.#step({ type: 'wanted', add: parts.subscribe.wants, drop: [] });
   }
@@ -115,7 +134,7 @@ class TableSubscription implements Actor<FeedMessage> {
       case 'frame.received':
         return this.#onFrame(message.frame);
       case 'log.advanced':
-        return this.#onAdvanced(message.positions, message.whole);
+        return this.#onAdvanced(message);
       case 'origin.changed':
         return this.#endStream('this node began a new incarnation');
       case 'link.drained':
@@ -164,7 +183,7 @@ class TableSubscription implements Actor<FeedMessage> {
         return this.#tellRefused(frame);
       case 'CopyRequest':
         this.#progress.copyMoved();
-        return this.#step({ type: 'copyRequested', after: frame.after });
+        return this.#step({ ...copyWanted(frame), type: 'copyRequested' });
       default:
         return undefined;
     }
@@ -189,9 +208,11 @@ class TableSubscription implements Actor<FeedMessage> {
     this.#context.stopSelf();
   }
 
-  #onAdvanced(positions: readonly OriginPosition[], whole: boolean): void | Promise<void> {
-    if (whole !== this.#whole) {
+  #onAdvanced(told: Extract<FeedMessage, { type: 'log.advanced' }>): void | Promise<void> {
+    const { positions, whole, inPart } = told;
+    if (whole !== this.#whole || inPart !== this.#inPart) {
       this.#whole = whole;
+      this.#inPart = inPart;
       this.#sendNotice([]);
     }
     this.#progress.advanced(positions);
@@ -229,7 +250,7 @@ class TableSubscription implements Actor<FeedMessage> {
         this.#context.startTimer('notice', NOTICE_MS, { type: 'timer.notice' });
         return undefined;
       case 'openCopy':
-        return this.#openCopy(effect.after);
+        return this.#openCopy(effect);
       case 'readCopy':
         return this.#readCopy(effect.bytesMax);
       case 'sendCopyRows':
@@ -252,7 +273,7 @@ class TableSubscription implements Actor<FeedMessage> {
 
   #entriesRead(request: { origin: OriginId; after: number }, read: LogRead): FeedEvent {
     const { origin, after } = request;
-    const entries = read.kind === 'entries' ? read.entries : [];
+    const entries = read.kind === 'entries' ? this.#filtered(origin, read.entries) : [];
     this.#read = { origin, entries };
     const result =
       read.kind === 'entries'
@@ -260,6 +281,12 @@ class TableSubscription implements Actor<FeedMessage> {
         : read.kind;
     const logStart = this.#opening.log.vector().get(origin)?.logStart ?? sequence(0);
     return { type: 'entriesRead', origin, after, result, logStart };
+  }
+
+  /** Nothing is decoded on a link without rules. */
+  #filtered(origin: OriginId, entries: readonly Buffer[]): readonly Buffer[] {
+    if (passesAll(this.#filter)) return entries;
+    return entries.map((entry) => filterEntry(origin, entry, this.#filter));
   }
 
   async #sendEntries(): Promise<FeedEvent | undefined> {
@@ -292,10 +319,17 @@ class TableSubscription implements Actor<FeedMessage> {
       : undefined;
   }
 
-  async #openCopy(after: CopyPlaceOnWire | null): Promise<FeedEvent> {
+  async #openCopy(asked: {
+    after: CopyPlaceOnWire | null;
+    tables?: TableScope;
+  }): Promise<FeedEvent> {
     await this.#copy?.source.close();
     this.#copy = null;
-    const opened = this.#whole ? await this.#opening.openCopy(after) : null;
+    const { scope, startTimeMs } = this.#filter;
+    const tables = asked.tables ? intersection(scope, asked.tables) : scope;
+    const opened = this.#whole
+      ? await this.#opening.openCopy(asked.after, { tables, startTimeMs })
+      : null;
     if (!opened) {
       const reason = 'this node is in the middle of a copy itself';
       this.#parts.link.sendControl({ kind: 'CopyRefused', stream: this.#stream, reason });
@@ -316,6 +350,8 @@ class TableSubscription implements Actor<FeedMessage> {
       estimatedRows: await source.estimateRows(),
       marks: source.marks,
       tables: source.tables,
+      ...(!isWhole(source.leftOut) && { leftOut: source.leftOut }),
+      ...toldInPart(source.inPart),
     });
     return { type: 'copyOpened' };
   }
@@ -346,7 +382,19 @@ class TableSubscription implements Actor<FeedMessage> {
 
   #sendNotice(positions: readonly OriginPosition[]): void {
     const whole = this.#whole;
-    this.#parts.link.sendControl({ kind: 'Notice', stream: this.#stream, positions, whole });
+    const inPart = this.#toldInPart();
+    this.#parts.link.sendControl({
+      kind: 'Notice',
+      stream: this.#stream,
+      positions,
+      whole,
+      ...inPart,
+    });
+  }
+
+  /** Of tables the subscriber may hear of. */
+  #toldInPart(): ReturnType<typeof toldInPart> {
+    return toldInPart(partHeldWithin(this.#inPart, this.#filter.scope));
   }
 
   #noteConfirmed(positions: readonly OriginPosition[]): void {
@@ -369,5 +417,13 @@ class TableSubscription implements Actor<FeedMessage> {
 /** There is something to send, and no credit or a full socket. */
 const isPaused = (state: FeedState): boolean =>
   (state.congested || state.creditBytes <= 0) && (backlogOf(state) > 0 || state.copying === 'open');
+
+const copyWanted = ({ after, tables }: Extract<ControlFrame, { kind: 'CopyRequest' }>) => ({
+  after,
+  ...(tables && { tables }),
+});
+
+const toldInPart = (held: PartHeld): { inPart?: PartHeldOnWire } =>
+  held.size > 0 ? { inPart: partHeldOnWire(held) } : {};
 
 const effectOf = <E extends { type: string }>({ type: _type, ...rest }: E): Omit<E, 'type'> => rest;

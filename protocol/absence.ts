@@ -36,6 +36,34 @@ export const withoutSuperseded = (
   return isAllLeft ? row : rowFrom(left);
 };
 
+/**
+ * `row` without the components of these stamps: they are of origins that are not taken. Undefined: nothing is left.
+ * `keyAttribute` stays, since every write of a row says the same of it.
+ */
+export const withoutUnwanted = (
+  row: Row,
+  isUnwanted: Covers,
+  keyAttribute: string | null,
+): Row | undefined => {
+  if (row.kind !== 'patched') return isUnwanted(row.stamp) ? undefined : row;
+  const wanted = (stamp: Stamp | null): Stamp | null => (stamp && isUnwanted(stamp) ? null : stamp);
+  const registers = new Map([...row.registers].filter(([, { stamp }]) => !isUnwanted(stamp)));
+  const floor = wanted(row.floor);
+  const dead = wanted(row.dead);
+  const alive = wanted(row.alive) ?? newestWrite(floor, registers);
+  const isAll =
+    floor === row.floor &&
+    dead === row.dead &&
+    alive === row.alive &&
+    registers.size === row.registers.size;
+  if (isAll) return row;
+  const key = keyAttribute === null ? undefined : row.registers.get(keyAttribute);
+  const stamp = floor ?? alive;
+  if (keyAttribute !== null && key && stamp && !registers.has(keyAttribute))
+    registers.set(keyAttribute, { ...key, stamp });
+  return rowFrom({ floor, alive, dead, registers });
+};
+
 const NOTHING: Components = { floor: null, alive: null, dead: null, registers: new Map() };
 
 const leftOf = (mine: Components, theirs: Components, covers: Covers): Components => {

@@ -4,8 +4,18 @@
  * the database is ready when its vector has reached their maximum.
  */
 import { coveredBy } from './absence.js';
+import type { TableScope } from './flow.js';
 import type { CopyPlaceOnWire, Mark, OriginPosition } from './frames.js';
-import type { OriginId } from './ids.js';
+import type { OriginId, TableName } from './ids.js';
+import {
+  ALL_HELD,
+  leftOutByEither,
+  NOTHING_LEFT_OUT,
+  partHeldByEither,
+  tableSet,
+  type LeftOut,
+  type PartHeld,
+} from './leftOut.js';
 import { blindSpot } from './lateNews.js';
 
 export type CopiedPosition = OriginPosition & { readonly checksum: number };
@@ -21,10 +31,21 @@ export interface CopyCheckpoint {
   readonly reach: ReadonlyMap<OriginId, CopiedPosition>;
   readonly rowsDone: number;
   readonly rowsEstimated: number;
+  /** Only these tables are copied, to pay debts: no positions are adopted. Null: the whole database is. */
+  readonly tables: TableScope | null;
+  /** What some snapshot did not bring, and what its source held in part. */
+  readonly leftOut: LeftOut;
+  readonly inPart: PartHeld;
+  /** Tables of which some snapshot left out what is older than a start time. */
+  readonly cutOff: readonly TableName[];
 }
 
-export const newCopy = (number: number): CopyCheckpoint => ({
+export const newCopy = (number: number, tables: TableScope | null = null): CopyCheckpoint => ({
   number,
+  tables,
+  leftOut: NOTHING_LEFT_OUT,
+  inPart: ALL_HELD,
+  cutOff: [],
   after: null,
   adopt: null,
   reach: new Map(),
@@ -41,7 +62,7 @@ export const mustBeginAgain = (copy: CopyCheckpoint, marks: readonly Mark[]): bo
 
 /** From the first row. What was dropped stays noted, and what was promised has to be reached all the same. */
 export const begunAgain = (copy: CopyCheckpoint): CopyCheckpoint => ({
-  ...newCopy(copy.number),
+  ...newCopy(copy.number, copy.tables),
   reach: copy.reach,
 });
 
@@ -55,6 +76,9 @@ export const withSnapshot = (
     positions: readonly CopiedPosition[];
     owed: readonly CopiedPosition[];
     estimatedRows: number;
+    leftOut?: LeftOut;
+    inPart?: PartHeld;
+    cutOff?: readonly TableName[];
   },
 ): CopyCheckpoint => {
   const vector = byOrigin(snapshot.positions);
@@ -63,6 +87,9 @@ export const withSnapshot = (
     adopt: copy.adopt === null ? vector : minimum(copy.adopt, vector),
     reach: maximum(maximum(copy.reach, vector), byOrigin(snapshot.owed)),
     rowsEstimated: copy.rowsDone + snapshot.estimatedRows,
+    leftOut: leftOutByEither(copy.leftOut, snapshot.leftOut ?? NOTHING_LEFT_OUT),
+    inPart: partHeldByEither(copy.inPart, snapshot.inPart ?? ALL_HELD),
+    cutOff: tableSet([...copy.cutOff, ...(snapshot.cutOff ?? [])]),
   };
 };
 

@@ -3,16 +3,21 @@
  * are logged, sent, and logged again (docs/PROTOCOL.md, Log entry). Called by storage and the resync actor.
  *
  *   0  u8   layout (1)
- *   1  u8   flags: 1 = written again (late news, orphans); others must be 0
+ *   1  u8   flags: 1 = written again (late news, orphans), 2 = partial; others must be 0
  *   2  u32  length of the body
  *   6  u64  version            14 u64  sequence
- *   22 u32  CRC-32 of origin text, bytes 0 to 21, body
- *   26      body: notes, then tables
+ *   22 u32  CRC-32 of origin text, bytes 0 to 21, body; of a partial entry that of the whole one
+ *   26      body: of a partial entry first its own CRC-32 (u32) of origin text, bytes 0 to 25, the rest of its body,
+ *           and what was left out; then notes, then tables
  *
  * Body: varint length and MessagePack map of notes (user, operation; empty: length 0), varint number of tables;
  * a table: name, varint generation, varint number of changes; a change: u8 kind, key, then for 1 (put) the
  * record, for 2 (patch) varint number of attributes, each name and value, for 3 (delete) nothing.
  * Kind 4 (whole row state) is reserved. Texts and byte strings are preceded by a varint length.
+ * Left out: varint number of tables, their names, u8 (1: others too, but for these: varint number, their names).
+ *
+ * A partial entry was sent without changes that must not reach somebody (entryFilter.ts). It keeps its place, stamp and
+ * the checksum of the whole entry: a position is known by the same checksum on every node.
  */
 import { crc32 } from 'node:zlib';
 import { ByteReader, ByteWriter } from './bytes.js';
@@ -29,12 +34,16 @@ import {
   type TableName,
   type Version,
 } from './ids.js';
+import { isWhole, NOTHING_LEFT_OUT, type LeftOut } from './leftOut.js';
 import { limits } from './limits.js';
 import type { EncodedAttribute, RowChange } from './row.js';
 
 export const ENTRY_HEADER_BYTES = 26;
 const LAYOUT = 1;
+const PARTIAL = 2;
+const FLAGS_MAX = 3;
 const CHECKSUM_AT = 22;
+const OWN_CHECKSUM_BYTES = 4;
 
 export interface EntryHeader {
   readonly flags: number;
@@ -89,12 +98,32 @@ export const encodeEntry = (content: EntryContent): Buffer => {
   return bytes;
 };
 
+/** The same entry with these tables only, and what was left out of the whole one said in it. */
+export const encodePartial = (
+  entry: Buffer,
+  part: { origin: OriginId; leftOut: LeftOut; tables: readonly TableChanges[] },
+): Buffer => {
+  const writer = new ByteWriter(estimateBytes(part.tables));
+  writer.bytes(entry.subarray(0, ENTRY_HEADER_BYTES));
+  writer.u32(0);
+  writeLeftOut(writer, part.leftOut);
+  const reader = bodyReader(entry);
+  writeBytes(writer, reader.view(reader.varint()));
+  writer.varint(part.tables.length);
+  for (const table of part.tables) writeTable(writer, table);
+  const bytes = writer.finish();
+  bytes[1] = (entry[1] ?? 0) | PARTIAL;
+  bytes.writeUInt32BE(bytes.length - ENTRY_HEADER_BYTES, 2);
+  bytes.writeUInt32BE(partialChecksumOf(part.origin, bytes), ENTRY_HEADER_BYTES);
+  return bytes;
+};
+
 /** Reads the header at `offset`. MALFORMED when it is none, or when the entry does not fit in `bytes`. */
 export const readEntryHeader = (bytes: Buffer, offset = 0): EntryHeader => {
   if (bytes.length - offset < ENTRY_HEADER_BYTES) throw malformed('is cut off in its header');
   if (bytes[offset] !== LAYOUT) throw malformed(`has layout ${bytes[offset]}, expected ${LAYOUT}`);
   const flags = bytes[offset + 1] ?? 0;
-  if (flags > 1) throw malformed(`has unknown flags ${flags}`);
+  if (flags > FLAGS_MAX) throw malformed(`has unknown flags ${flags}`);
   const byteLength = ENTRY_HEADER_BYTES + bytes.readUInt32BE(offset + 2);
   if (byteLength > limits.transactionBytesMax) throw malformed(`is ${byteLength} bytes long`);
   if (byteLength > bytes.length - offset) throw malformed('is cut off in its body');
@@ -108,12 +137,19 @@ export const readEntryHeader = (bytes: Buffer, offset = 0): EntryHeader => {
 };
 
 /** Whether these bytes are an unharmed entry of that origin. */
-export const isIntactEntry = (origin: OriginId, entry: Buffer): boolean =>
-  checksumOf(origin, entry) === entry.readUInt32BE(CHECKSUM_AT);
+export const isIntactEntry = (origin: OriginId, entry: Buffer): boolean => {
+  if (!isPartial(entry)) return checksumOf(origin, entry) === entry.readUInt32BE(CHECKSUM_AT);
+  if (entry.length < ENTRY_HEADER_BYTES + OWN_CHECKSUM_BYTES) return false;
+  return partialChecksumOf(origin, entry) === entry.readUInt32BE(ENTRY_HEADER_BYTES);
+};
+
+/** What was left out of the entry on its way; nothing of most. MALFORMED when the body is damaged. */
+export const readLeftOut = (entry: Buffer): LeftOut =>
+  isPartial(entry) ? takeLeftOut(leftOutReader(entry)) : NOTHING_LEFT_OUT;
 
 /** The changes, as views into the entry. MALFORMED when the body is damaged or breaks a rule. */
 export const readEntryTables = (entry: Buffer): TableChanges[] => {
-  const reader = new ByteReader(entry, ENTRY_HEADER_BYTES);
+  const reader = bodyReader(entry);
   reader.view(reader.varint());
   const count = reader.varint();
   const tables: TableChanges[] = [];
@@ -124,10 +160,52 @@ export const readEntryTables = (entry: Buffer): TableChanges[] => {
 
 /** The notes of an entry; empty when it has none. */
 export const readEntryNotes = (entry: Buffer): EntryNotes => {
-  const reader = new ByteReader(entry, ENTRY_HEADER_BYTES);
+  const reader = bodyReader(entry);
   const length = reader.varint();
   if (length === 0) return {};
   return decode(reader.view(length)) as EntryNotes;
+};
+
+const isPartial = (entry: Buffer): boolean => ((entry[1] ?? 0) & PARTIAL) !== 0;
+
+/** At the notes. */
+const bodyReader = (entry: Buffer): ByteReader => {
+  if (!isPartial(entry)) return new ByteReader(entry, ENTRY_HEADER_BYTES);
+  const reader = leftOutReader(entry);
+  takeLeftOut(reader);
+  return reader;
+};
+
+const leftOutReader = (entry: Buffer): ByteReader => {
+  const reader = new ByteReader(entry, ENTRY_HEADER_BYTES);
+  reader.view(OWN_CHECKSUM_BYTES);
+  return reader;
+};
+
+const takeLeftOut = (reader: ByteReader): LeftOut => {
+  const tables = readNames(reader);
+  const hasOthers = reader.u8();
+  if (hasOthers > 1) throw malformed(`says ${hasOthers} of other tables`);
+  const leftOut = { tables, others: hasOthers ? readNames(reader) : null };
+  if (isWhole(leftOut)) throw malformed('is partial and leaves nothing out');
+  return leftOut;
+};
+
+const writeLeftOut = (writer: ByteWriter, { tables, others }: LeftOut): void => {
+  writeNames(writer, tables);
+  writer.u8(others === null ? 0 : 1);
+  if (others !== null) writeNames(writer, others);
+};
+
+const readNames = (reader: ByteReader): TableName[] => {
+  const names: TableName[] = [];
+  for (let left = reader.varint(); left > 0; left--) names.push(tableName(reader.shortText()));
+  return names;
+};
+
+const writeNames = (writer: ByteWriter, names: readonly TableName[]): void => {
+  writer.varint(names.length);
+  for (const name of names) writer.shortText(name);
 };
 
 const KIND = { put: 1, patch: 2, delete: 3 } as const;
@@ -220,6 +298,12 @@ const seedOf = (origin: OriginId): number => {
 
 const checksumOf = (origin: OriginId, entry: Buffer): number =>
   crc32(entry.subarray(ENTRY_HEADER_BYTES), crc32(entry.subarray(0, CHECKSUM_AT), seedOf(origin)));
+
+const partialChecksumOf = (origin: OriginId, entry: Buffer): number =>
+  crc32(
+    entry.subarray(ENTRY_HEADER_BYTES + OWN_CHECKSUM_BYTES),
+    crc32(entry.subarray(0, ENTRY_HEADER_BYTES), seedOf(origin)),
+  );
 
 const estimateBytes = (tables: readonly TableChanges[]): number => {
   let bytes = ENTRY_HEADER_BYTES + 16;

@@ -8,6 +8,7 @@
  * later is answered with `tooOld`.
  */
 import type { CopyPlaceOnWire, OriginPosition, Want } from './frames.js';
+import type { TableScope } from './flow.js';
 import type { NodeName, OriginId, Sequence } from './ids.js';
 import { limits } from './limits.js';
 
@@ -39,7 +40,12 @@ export type FeedEvent =
       readonly result: { readonly count: number; readonly bytes: number } | 'end' | 'tooOld';
       readonly logStart: Sequence;
     }
-  | { readonly type: 'copyRequested'; readonly after: CopyPlaceOnWire | null }
+  | {
+      readonly type: 'copyRequested';
+      readonly after: CopyPlaceOnWire | null;
+      /** Only these; absent: all. */
+      readonly tables?: TableScope;
+    }
   | { readonly type: 'copyOpened' }
   | { readonly type: 'copyRead'; readonly bytes: number; readonly ended: boolean }
   | { readonly type: 'copyEnded' }
@@ -58,7 +64,11 @@ export type FeedEffect =
   | { readonly type: 'sendTooOld'; readonly origin: OriginId; readonly logStart: Sequence }
   | { readonly type: 'sendNotice'; readonly positions: readonly OriginPosition[] }
   | { readonly type: 'startNoticeTimer' }
-  | { readonly type: 'openCopy'; readonly after: CopyPlaceOnWire | null }
+  | {
+      readonly type: 'openCopy';
+      readonly after: CopyPlaceOnWire | null;
+      readonly tables?: TableScope;
+    }
   | { readonly type: 'readCopy'; readonly bytesMax: number }
   /** Send the rows of the read that was just reported; `ended` follows with CopyEnd. */
   | { readonly type: 'sendCopyRows'; readonly ended: boolean };
@@ -93,7 +103,7 @@ export const stepFeed = (state: FeedState, event: FeedEvent): [FeedState, FeedEf
     case 'copyRequested':
       // A copy that is open ends: the subscriber begins again, from a new snapshot.
       if (state.copying === 'opening') return [state, []];
-      return [{ ...state, copying: 'opening' }, [{ type: 'openCopy', after: event.after }]];
+      return [{ ...state, copying: 'opening' }, [{ ...event, type: 'openCopy' }]];
     case 'copyOpened':
       return pump({ ...state, copying: 'open' });
     case 'copyRead':

@@ -3,7 +3,7 @@
  * Rules come from routes, `hdb_nodes` and the configuration; membership gathers them, streams and routers apply them.
  * Both ends apply their own. Pure.
  */
-import type { NodeName, TableName } from './ids.js';
+import { nodeOf, type DatabaseName, type NodeName, type OriginId, type TableName } from './ids.js';
 
 /** Tables of one database that may pass in one direction. */
 export type TableScope =
@@ -27,10 +27,27 @@ export interface OriginScope {
   readonly exceptTables: ReadonlyMap<NodeName, readonly TableName[]>;
 }
 
+/** All rules of one node, settled. */
+export interface FlowRules {
+  link(peer: NodeName, database: DatabaseName): LinkScope;
+  origins(database: DatabaseName): OriginScope;
+}
+
 export const EVERYTHING: TableScope = { kind: 'all', except: [] };
 export const NOTHING: TableScope = { kind: 'only', tables: [] };
 export const OPEN_LINK: LinkScope = { sends: EVERYTHING, receives: EVERYTHING, startTimeMs: null };
 export const ALL_ORIGINS: OriginScope = { refused: [], exceptTables: new Map() };
+
+/** Until rules are known everything passes. */
+export const OPEN_RULES: FlowRules = { link: () => OPEN_LINK, origins: () => ALL_ORIGINS };
+
+/** Whether nothing of that origin is taken. */
+export const isRefused = (scope: OriginScope, origin: OriginId): boolean =>
+  scope.refused.length > 0 && scope.refused.includes(nodeOf(origin));
+
+/** Tables of which nothing is taken from that origin; empty where all or nothing of it is. */
+export const exceptedTables = (scope: OriginScope, origin: OriginId): readonly TableName[] =>
+  scope.exceptTables.get(nodeOf(origin)) ?? [];
 
 export const permits = (scope: TableScope, table: TableName): boolean =>
   scope.kind === 'all' ? !scope.except.includes(table) : scope.tables.includes(table);

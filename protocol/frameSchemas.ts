@@ -40,6 +40,16 @@ const member = object({
 const mark = object({ origin: text, version: whole });
 const copiedTable = object({ table: text, generation: whole });
 
+const scope = {
+  anyOf: [
+    object({ kind: { const: 'all' }, except: names }),
+    object({ kind: { const: 'only' }, tables: names }),
+  ],
+} as const;
+const others = { anyOf: [{ type: 'null' }, names] } as const;
+const leftOut = object({ tables: names, others });
+const inPart = list(object({ origin: text, tables: names, others }));
+
 const greeting = object({
   versions: object({ min: whole, max: whole }),
   node: text,
@@ -58,30 +68,42 @@ export const controlSchemas = {
   Ping: object({ id: whole }),
   Pong: object({ id: whole }),
   Gossip: object({ databases: names, members: list(member, limits.membersMax) }),
-  Subscribe: object({ stream, database: text, wants: list(want), windowBytes: whole }),
-  Subscribed: object({ stream, origin: text, positions: list(position), whole: yesOrNo }),
+  Subscribe: object(
+    { stream, database: text, wants: list(want), windowBytes: whole },
+    { scope, startTimeMs: { type: 'number' } },
+  ),
+  Subscribed: object(
+    { stream, origin: text, positions: list(position), whole: yesOrNo },
+    { scope, inPart },
+  ),
   Unsubscribe: object({ stream, reason }),
   Want: object({ stream, add: list(want), drop: list(text) }),
-  Notice: object({ stream, positions: list(position), whole: yesOrNo }),
+  Notice: object({ stream, positions: list(position), whole: yesOrNo }, { inPart }),
   TooOld: object({ stream, origin: text, logStart: whole }),
   Ack: object({ stream, positions: list(position), creditBytes: whole }),
-  CopyRequest: object({
-    stream,
-    after: {
-      anyOf: [
-        { type: 'null' },
-        object({ table: text, generation: whole, key: { type: 'object' } }),
-      ],
+  CopyRequest: object(
+    {
+      stream,
+      after: {
+        anyOf: [
+          { type: 'null' },
+          object({ table: text, generation: whole, key: { type: 'object' } }),
+        ],
+      },
     },
-  }),
-  CopyBegin: object({
-    stream,
-    positions: list(copied),
-    owed: list(copied),
-    estimatedRows: whole,
-    marks: list(mark),
-    tables: list(copiedTable),
-  }),
+    { tables: scope },
+  ),
+  CopyBegin: object(
+    {
+      stream,
+      positions: list(copied),
+      owed: list(copied),
+      estimatedRows: whole,
+      marks: list(mark),
+      tables: list(copiedTable),
+    },
+    { leftOut, inPart },
+  ),
   CopyEnd: object({ stream, rows: whole }),
   CopyRefused: object({ stream, reason }),
   Refused: object({ stream, origin: text, sequence: whole, version: whole, reason }),

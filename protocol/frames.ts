@@ -5,8 +5,10 @@
  */
 import { decode, encode } from './codec.js';
 import { messageOf, SkeinError } from './errors.js';
+import type { TableScope } from './flow.js';
 import { controlSchemas } from './frameSchemas.js';
 import type { DatabaseName, Incarnation, NodeName, OriginId, Sequence, Version } from './ids.js';
+import type { LeftOut, PartHeldOnWire } from './leftOut.js';
 import type { MemberFact } from './membership.js';
 import { compileSchema } from './validate.js';
 
@@ -89,6 +91,10 @@ export type ControlFrame =
       readonly database: DatabaseName;
       readonly wants: readonly Want[];
       readonly windowBytes: number;
+      /** Tables that are wanted; absent: all. */
+      readonly scope?: TableScope;
+      /** Nothing at or before that time is wanted, ms since the epoch; absent: all is. */
+      readonly startTimeMs?: number;
     }
   | {
       readonly kind: 'Subscribed';
@@ -98,6 +104,10 @@ export type ControlFrame =
       readonly positions: readonly OriginPosition[];
       /** False while the sender itself is in the middle of a copy: it cannot be the source of one. */
       readonly whole: boolean;
+      /** Tables that are sent of those that were wanted; absent: all. */
+      readonly scope?: TableScope;
+      /** Tables of these that the sender holds in part; absent: none. */
+      readonly inPart?: PartHeldOnWire;
     }
   | { readonly kind: 'Unsubscribe'; readonly stream: number; readonly reason: string }
   | {
@@ -111,6 +121,8 @@ export type ControlFrame =
       readonly stream: number;
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
+      /** As in Subscribed. */
+      readonly inPart?: PartHeldOnWire;
     }
   | {
       readonly kind: 'TooOld';
@@ -128,6 +140,8 @@ export type ControlFrame =
       readonly kind: 'CopyRequest';
       readonly stream: number;
       readonly after: CopyPlaceOnWire | null;
+      /** Only these tables; absent: all that the subscription is for. */
+      readonly tables?: TableScope;
     }
   | {
       readonly kind: 'CopyBegin';
@@ -140,6 +154,10 @@ export type ControlFrame =
       readonly marks: readonly Mark[];
       /** The tables the source holds whole, in the order their rows come: only in these a missing row means a deleted one. */
       readonly tables: readonly { readonly table: string; readonly generation: number }[];
+      /** What of the whole database this copy does not bring; absent: it brings all. */
+      readonly leftOut?: LeftOut;
+      /** What the sender holds in part itself; absent: nothing. */
+      readonly inPart?: PartHeldOnWire;
     }
   | { readonly kind: 'CopyEnd'; readonly stream: number; readonly rows: number }
   | { readonly kind: 'CopyRefused'; readonly stream: number; readonly reason: string }

@@ -49,6 +49,14 @@ export const limits = {
   /** Origins of one database that a peer may tell of. */
   originsPerPeerMax: 10_000,
 
+  // ---- debts
+  /** Different lists of tables that were not left out, kept apart; more become one. */
+  debtsOfOthersMax: 16,
+  /** Tables of a database that are owed by name; more become "any table". */
+  debtsOfTablesMax: 1_000,
+  /** A peer is asked to pay debts at most once in so many milliseconds. */
+  debtRetryMs: 5_000,
+
   // ---- members
   /** Nodes of one cluster that a node keeps, removed ones included. */
   membersMax: 1_000,

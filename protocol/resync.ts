@@ -9,6 +9,7 @@
  * acknowledged only after its commit; each byte received is credited exactly once.
  */
 import type { CopyPlaceOnWire, OriginPosition, Want } from './frames.js';
+import type { TableScope } from './flow.js';
 import type { OriginId, Sequence } from './ids.js';
 import { limits } from './limits.js';
 
@@ -29,7 +30,7 @@ export interface ReceivedEntry {
 }
 
 /** Why the writer did not take an entry. */
-export type ApplyProblem = 'gap' | 'held' | 'late' | 'damaged' | 'ahead';
+export type ApplyProblem = 'gap' | 'held' | 'late' | 'damaged' | 'ahead' | 'unwanted';
 
 export type ResyncEvent =
   | { readonly type: 'started'; readonly wants: readonly Want[] }
@@ -47,7 +48,12 @@ export type ResyncEvent =
       readonly bytes: number;
       readonly problems: readonly { readonly origin: OriginId; readonly problem: ApplyProblem }[];
     }
-  | { readonly type: 'copyWanted'; readonly after: CopyPlaceOnWire | null }
+  | {
+      readonly type: 'copyWanted';
+      readonly after: CopyPlaceOnWire | null;
+      /** Only these; absent: all. */
+      readonly tables?: TableScope;
+    }
   | { readonly type: 'copyBegun' }
   | { readonly type: 'rowsReceived'; readonly bytes: number }
   /** All its rows have come. */
@@ -68,7 +74,11 @@ export type ResyncEffect =
     }
   /** Hand these places of the frame just reported to the writer. */
   | { readonly type: 'apply'; readonly places: readonly number[]; readonly bytes: number }
-  | { readonly type: 'sendCopyRequest'; readonly after: CopyPlaceOnWire | null }
+  | {
+      readonly type: 'sendCopyRequest';
+      readonly after: CopyPlaceOnWire | null;
+      readonly tables?: TableScope;
+    }
   /** Hand the rows just reported to the writer. */
   | { readonly type: 'applyRows' }
   /** Those origins are no longer received here: sources.ts has to decide anew. */
@@ -106,7 +116,7 @@ export const stepResync = (
     case 'copyWanted':
       return [
         { ...state, phase: 'copying', awaitsCopy: true },
-        [{ type: 'sendCopyRequest', after: event.after }],
+        [{ ...event, type: 'sendCopyRequest' }],
       ];
     case 'copyBegun':
       return [{ ...state, awaitsCopy: false }, []];

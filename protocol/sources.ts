@@ -4,6 +4,7 @@
  *
  * An origin comes from its own node when that is linked and its log reaches back; else, or when that has no more of it,
  * from the linked peer that has and whose log reaches back (the one it comes from now, else lowest round trip, then name).
+ * One that sends and holds all tables is preferred to one that does not, be it the author.
  * A copy is wanted when nothing of other nodes is here and replaying would be long, or when every log that has more begins
  * too late.
  */
@@ -21,6 +22,10 @@ export interface PeerView {
   readonly refused: ReadonlySet<OriginId>;
   /** False: in the middle of a copy itself. */
   readonly whole: boolean;
+  /** It does not send all tables: what it has is taken from another if that can be. */
+  readonly isNarrow?: boolean;
+  /** Origins of which it holds some tables in part: the same. */
+  readonly inPart?: ReadonlySet<OriginId>;
   readonly rttMs: number | null;
 }
 
@@ -98,15 +103,29 @@ const sourceOf = (input: SourcesInput, origin: OriginId): NodeName | null => {
       peer.positions.has(origin) && !peer.tooOld.has(origin) && !peer.refused.has(origin),
   );
   const author = usable.find(([, peer]) => peer.origin === origin);
-  if (author) return author[0];
-  const ahead = usable.filter(([, peer]) => isAhead(input, peer, origin));
-  const able = new Set((ahead.length > 0 ? ahead : usable).map(([name]) => name));
+  const isUseful = ([, peer]: Named): boolean => isAhead(input, peer, origin);
+  const wide = usable.filter(([, peer]) => isWide(peer, origin));
+  const narrow = usable.filter((one) => !wide.includes(one));
+  if (author && (wide.includes(author) || wide.length === 0)) return author[0];
+  const ahead = firstOf(wide.filter(isUseful), narrow.filter(isUseful));
+  const able = new Set((ahead.length > 0 ? ahead : firstOf(wide, narrow)).map(([name]) => name));
   for (const preferred of [nodeOf(origin), input.current.get(origin)])
     if (preferred !== undefined && able.has(preferred)) return preferred;
-  return ahead.sort(byNearness)[0]?.[0] ?? null;
+  // Where the author sends less, a relay that sends all is to have it first.
+  const first = ahead.length === 0 && author ? wide : ahead;
+  return first.sort(byNearness)[0]?.[0] ?? null;
 };
 
-const byNearness = (a: [NodeName, PeerView], b: [NodeName, PeerView]): number =>
+type Named = readonly [NodeName, PeerView];
+
+/** It sends all tables, and holds all that this origin wrote in them. */
+const isWide = (peer: PeerView, origin: OriginId): boolean =>
+  peer.isNarrow !== true && peer.inPart?.has(origin) !== true;
+
+const firstOf = (preferred: Named[], others: Named[]): Named[] =>
+  preferred.length > 0 ? preferred : others;
+
+const byNearness = (a: Named, b: Named): number =>
   (a[1].rttMs ?? Infinity) - (b[1].rttMs ?? Infinity) || (a[0] < b[0] ? -1 : 1);
 
 const needsCopy = (input: SourcesInput): boolean => {
@@ -139,8 +158,8 @@ const isAhead = (input: SourcesInput, peer: PeerView, origin: OriginId): boolean
   (peer.positions.get(origin)?.sequence ?? 0) > (input.vector.get(origin)?.sequence ?? 0);
 
 /**
- * The first linked peer that is itself whole and has what the copy is for: one that lacks it would be copied from
- * again and again. An unfinished copy goes on with any.
+ * The first linked peer that is itself whole and has what the copy is for, best one that sends and holds all tables: one
+ * that lacks it would be copied from again and again. An unfinished copy goes on with any.
  */
 const copySource = (input: SourcesInput): NodeName | null => {
   const outOfReach = [...wantedOrigins(input)].filter((origin) => isOutOfReach(input, origin));
@@ -150,7 +169,10 @@ const copySource = (input: SourcesInput): NodeName | null => {
   const possible = [...input.peers].filter(
     ([name, peer]) => peer.whole && !input.noCopyFrom.has(name) && peer.positions.size > 0,
   );
-  const chosen =
-    possible.find(([, peer]) => helps(peer)) ?? (input.copyUnfinished ? possible[0] : undefined);
-  return chosen?.[0] ?? null;
+  const best = possible.filter(([, peer]) => peer.isNarrow !== true && !peer.inPart?.size);
+  for (const candidates of [best, possible]) {
+    const chosen = candidates.find(([, peer]) => helps(peer));
+    if (chosen) return chosen[0];
+  }
+  return (input.copyUnfinished ? firstOf(best, possible)[0]?.[0] : undefined) ?? null;
 };

@@ -16,8 +16,7 @@ import type { AttributeDefinition, TableDefinition } from '../protocol/tableDefi
 import { allOf, attributeKey, numberOf, PREFIX, tableKey } from './keys.js';
 import type { Level, Puts } from './level.js';
 
-/** The reserved table whose rows are the definitions; in every log entry under this name. */
-export const DEFINITIONS_TABLE = tableName('__tables__');
+export { DEFINITIONS_TABLE } from '../protocol/definitionKey.js';
 export const DEFINITIONS_NUMBER = 0;
 
 /** `building`: kept up to date by writes, not yet complete, not yet used by searches. */

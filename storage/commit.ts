@@ -4,11 +4,13 @@
  * simulation). What is accepted is visible to later operations at once, to others when `write` has resolved.
  */
 import { decode, encode } from '../protocol/codec.js';
-import { observe, tick, type Stamp } from '../protocol/clock.js';
+import { millisecondsOf, observe, tick, type Stamp } from '../protocol/clock.js';
+import { withDebt } from '../protocol/debts.js';
 import {
   encodeEntry,
   isIntactEntry,
   readEntryHeader,
+  readLeftOut,
   type EntryHeader,
   type EntryNotes,
   type KeyedChange,
@@ -25,6 +27,7 @@ import {
 } from '../protocol/ids.js';
 import type { Mark } from '../protocol/frames.js';
 import { isLate } from '../protocol/lateNews.js';
+import { isWhole } from '../protocol/leftOut.js';
 import { newestStamp, rowOf, type Row } from '../protocol/row.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import { DEFINITIONS_TABLE, type Table } from './catalog.js';
@@ -172,8 +175,11 @@ export class Commit {
     this.#tablesChanged = true;
   }
 
-  /** Takes an entry of another origin, or of an earlier incarnation of this node. */
-  apply(origin: OriginId, bytes: Buffer): EntryOutcome {
+  /**
+   * Takes an entry of another origin, or of an earlier incarnation of this node. What was left out of it is owed; of one
+   * that is not newer than `startTimeMs`, for ever.
+   */
+  apply(origin: OriginId, bytes: Buffer, startTimeMs: number | null = null): EntryOutcome {
     const header = readEntryHeader(bytes);
     const position = this.#store.accepted.get(origin);
     const next = (position?.sequence ?? 0) + 1;
@@ -187,7 +193,17 @@ export class Commit {
     const sound = soundChanges(tables);
     this.passedOver += sound.passedOver;
     this.#take({ origin, header, tables: sound.tables, bytes });
+    const isCutOff = startTimeMs !== null && millisecondsOf(header.version) <= startTimeMs;
+    this.#oweLeftOut({ origin, header, bytes, isCutOff });
     return 'applied';
+  }
+
+  #oweLeftOut(entry: Omit<NewEntry, 'tables'> & { isCutOff: boolean }): void {
+    const leftOut = readLeftOut(entry.bytes);
+    if (isWhole(leftOut)) return;
+    const upTo = new Map([[entry.origin, entry.header.sequence]]);
+    const { isCutOff } = entry;
+    this.#store.debts.change((debts) => withDebt(debts, { leftOut, isCutOff, upTo }));
   }
 
   /**
@@ -275,8 +291,9 @@ export class Commit {
   /** Writes everything in one batch. After a rejection the store must be closed and opened again. */
   async write(): Promise<void> {
     const store = this.#store;
-    const { damage } = store;
-    if (this.isEmpty && !this.#noted && this.#marked.size === 0 && !damage.isUnwritten) {
+    const { damage, debts } = store;
+    const isNoted = this.#noted || damage.isUnwritten || debts.hasChanged;
+    if (this.isEmpty && !isNoted && this.#marked.size === 0) {
       await this.#batch.close();
       return;
     }
@@ -287,6 +304,7 @@ export class Commit {
       const mark = store.marks.get(origin);
       if (mark) putMark({ batch: this.#batch, origins: store.origins, origin, version: mark });
     }
+    debts.flush((key, value) => this.putNote(key, value));
     store.origins.flush(this.#batch);
     damage.flush(this.#batch);
     this.#batch.put(CLOCK_KEY, encode(store.clock));

@@ -1,12 +1,21 @@
 /**
  * The receiving end of one snapshot of a copy: walks over its rows and this node's own in key order, leaves out on
  * both sides what the other knows to be superseded, joins the rest, and writes again what may be late news for
- * somebody (docs/ARCHITECTURE.md, Catching up). Driven in small steps by actors/copyReceiver.ts. Adopts no positions.
+ * somebody (docs/ARCHITECTURE.md, Catching up). Takes nothing of origins that are refused. Driven in small steps by
+ * actors/copyReceiver.ts. Adopts no positions.
  */
-import { coveredBy, withoutSuperseded, type Covers } from '../protocol/absence.js';
+import { coveredBy, withoutSuperseded, withoutUnwanted, type Covers } from '../protocol/absence.js';
 import { observe } from '../protocol/clock.js';
+import { ALL_ORIGINS, exceptedTables, isRefused, type OriginScope } from '../protocol/flow.js';
 import type { CopyPlaceOnWire, Mark, OriginPosition } from '../protocol/frames.js';
-import { tableGeneration, tableName, type Version } from '../protocol/ids.js';
+import {
+  tableGeneration,
+  tableName,
+  type OriginId,
+  type TableName,
+  type Version,
+} from '../protocol/ids.js';
+import { isWhole, type LeftOut, type PartHeld } from '../protocol/leftOut.js';
 import { blindSpot, endedAgain, isLate, newestMark, writtenAgain } from '../protocol/lateNews.js';
 import { join, newestStamp, type Row } from '../protocol/row.js';
 import { DEFINITIONS_TABLE, type Table } from './catalog.js';
@@ -22,8 +31,15 @@ import type { Store } from './store.js';
 /** What a source says of its snapshot before the first row. */
 export interface Snapshot {
   readonly positions: readonly OriginPosition[];
+  /** What it holds something of beside its positions; absent: nothing. */
+  readonly owed?: readonly OriginPosition[];
   readonly marks: readonly Mark[];
+  /** In these, what is not among its rows says something. */
   readonly tables: readonly { readonly table: string; readonly generation: number }[];
+  /** What it does not tell all of, for whatever reason; absent: nothing. */
+  readonly leftOut?: LeftOut;
+  readonly inPart?: PartHeld;
+  readonly cutOff?: readonly TableName[];
 }
 
 export interface MergeStep {
@@ -53,6 +69,7 @@ export class CopiedRows {
   readonly #theirNewestMark: Version;
   readonly #myNewestMark: Version;
   readonly #marks: readonly Mark[];
+  readonly #origins: OriginScope;
   #tableAt: number;
   #keyAt: Uint8Array | null;
   #waiting: CopiedRow[] = [];
@@ -61,9 +78,16 @@ export class CopiedRows {
   /** Findings of damage when this began, if a copy to its end makes up for all of them; null: it does not. */
   readonly #heals: number | null;
 
-  /** `after`: where an earlier snapshot of the same copy got to. */
-  constructor(store: Store, snapshot: Snapshot, after: CopyPlaceOnWire | null) {
+  /** `after`: where an earlier snapshot of the same copy got to. `origins`: whose writes are taken. */
+  constructor(
+    store: Store,
+    told: Snapshot,
+    after: CopyPlaceOnWire | null,
+    origins: OriginScope = ALL_ORIGINS,
+  ) {
+    const snapshot = takenOf(told, origins);
     this.#store = store;
+    this.#origins = origins;
     this.#tables = snapshot.tables;
     this.#marks = snapshot.marks;
     const vector = new Map(snapshot.positions.map((position) => [position.origin, position]));
@@ -83,7 +107,8 @@ export class CopiedRows {
     this.#tableAt = tableAt;
     this.#keyAt = keyAt;
     // From the first row, and from a node that has all that this one ever had.
-    const isEverything = after === null && coversAll(snapshot.positions, store.hadWhenDamaged);
+    const isEverything =
+      after === null && tellsAll(told) && coversAll(snapshot.positions, store.hadWhenDamaged);
     this.#heals = isEverything ? store.damage.findings : null;
   }
 
@@ -125,7 +150,8 @@ export class CopiedRows {
 
   #joinDefinitions(commit: Commit, next: CopiedRow, rowsMax: number): MergeStep {
     const run = this.#run(next, rowsMax);
-    if (!commit.applyCopied(this.#take(run.length))) return idle('undefined');
+    const taken = this.#take(run.length).flatMap((one) => this.#wanted(one, null) ?? []);
+    if (!commit.applyCopied(taken)) return idle('undefined');
     return { state: 'more', count: run.length, place: null };
   }
 
@@ -212,9 +238,13 @@ export class CopiedRows {
   #merge(commit: Commit, page: Page): void {
     const pairs = new Map<string, Pair>();
     for (const { key, row } of page.mine) pairOf(pairs, key).mine = row;
-    for (const { key, row } of page.theirs)
-      if (isSoundRow(key, row)) pairOf(pairs, key).theirs = row;
-      else commit.passedOver++;
+    for (const one of page.theirs)
+      if (!isSoundRow(one.key, one.row)) commit.passedOver++;
+      else {
+        const pair = pairOf(pairs, one.key);
+        pair.theirs = this.#wanted(one, page.table.definition.primaryKey)?.row;
+        pair.isCut = pair.theirs !== one.row;
+      }
     const rewriting = new Rewriting(commit, page.table, {
       nowMs: page.options.nowMs,
       operation: 'written again: late news',
@@ -226,14 +256,15 @@ export class CopiedRows {
   #mergePair(
     commit: Commit,
     { table, options, isTheirsWhole }: Page,
-    { key, mine, theirs }: Pair,
+    { key, mine, theirs, isCut }: Pair,
     rewriting: Rewriting,
   ): void {
-    const isWhole = isHeldWhole(table);
-    const isMineWhole = isWhole && !this.#store.damage.isPartial(table.number);
-    const kept =
-      mine && isWhole && isTheirsWhole ? withoutSuperseded(mine, this.#isTheirs, theirs) : mine;
-    const taken = theirs && isMineWhole ? withoutSuperseded(theirs, this.#isMine, mine) : theirs;
+    const { debts, damage } = this.#store;
+    const isWhole =
+      isShared(table) && !debts.isInPart(table.name) && !damage.isPartial(table.number);
+    const theySayAll = isShared(table) && isTheirsWhole && !isCut;
+    const kept = mine && theySayAll ? withoutSuperseded(mine, this.#isTheirs, theirs) : mine;
+    const taken = theirs && isWhole ? withoutSuperseded(theirs, this.#isMine, mine) : theirs;
     if (mine && kept !== mine) {
       const place = { copy: options.copy, table: table.number, primaryKey: key };
       commit.putNote(droppedKey(place), EMPTY);
@@ -262,6 +293,20 @@ export class CopiedRows {
     ((stamp.version <= this.#theirBlindSpot && !this.#isTheirs(stamp)) ||
       (stamp.version <= this.#myBlindSpot && !this.#isMine(stamp)));
 
+  /** Undefined: nothing of it is of origins that are taken. */
+  #wanted(one: CopiedRow, keyAttribute: string | null): CopiedRow | undefined {
+    const { refused, exceptTables } = this.#origins;
+    if (refused.length === 0 && exceptTables.size === 0) return one;
+    const row = withoutUnwanted(
+      one.row,
+      ({ origin }) =>
+        isRefused(this.#origins, origin) ||
+        exceptedTables(this.#origins, origin).includes(one.table),
+      keyAttribute,
+    );
+    return row && { ...one, row };
+  }
+
   #take(count: number): CopiedRow[] {
     return this.#waiting.splice(0, count);
   }
@@ -288,6 +333,8 @@ interface Pair {
   readonly key: Uint8Array;
   mine: Row | undefined;
   theirs: Row | undefined;
+  /** Something of theirs is not taken. */
+  isCut: boolean;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -296,14 +343,32 @@ const idle = (state: MergeStep['state']): MergeStep => ({ state, count: 0, place
 
 const pairOf = (pairs: Map<string, Pair>, key: Uint8Array): Pair => {
   const name = Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
-  const pair = pairs.get(name) ?? { key, mine: undefined, theirs: undefined };
+  const pair = pairs.get(name) ?? { key, mine: undefined, theirs: undefined, isCut: false };
   pairs.set(name, pair);
   return pair;
 };
 
 /** What this node knows of a table that stays here, or did, says nothing about rows that others lack. */
-const isHeldWhole = (table: Table): boolean =>
-  table.definition.replicate !== false && !table.wasLocal;
+const isShared = (table: Table): boolean => table.definition.replicate !== false && !table.wasLocal;
+
+/**
+ * The snapshot without what is not taken of it. Of a source that holds writes of a refused origin a missing row says
+ * nothing: they may have superseded it there. The same goes for the tables that are not taken of an origin.
+ */
+const takenOf = (told: Snapshot, origins: OriginScope): Snapshot => {
+  const isTaken = ({ origin }: { readonly origin: OriginId }): boolean =>
+    !isRefused(origins, origin);
+  const held = [...told.positions, ...(told.owed ?? [])];
+  const excepted = new Set<string>(held.flatMap(({ origin }) => exceptedTables(origins, origin)));
+  return {
+    positions: told.positions.filter(isTaken),
+    marks: told.marks.filter(isTaken),
+    tables: held.every(isTaken) ? told.tables.filter(({ table }) => !excepted.has(table)) : [],
+  };
+};
+
+const tellsAll = ({ leftOut, inPart, cutOff }: Snapshot): boolean =>
+  (leftOut === undefined || isWhole(leftOut)) && !inPart?.size && !cutOff?.length;
 
 /** Whether whoever is there has all that `vector` says, but for what stays on its node. */
 export const coversAll = (

@@ -3,34 +3,13 @@
  * that definitions changed on two nodes at once merge like any other row. Called by commit.ts.
  */
 import { decode, encode } from '../protocol/codec.js';
-import {
-  databaseName,
-  tableGeneration,
-  tableName,
-  type DatabaseName,
-  type TableGeneration,
-  type TableName,
-} from '../protocol/ids.js';
-import { decodeKey, encodeKey } from '../protocol/orderedKey.js';
+import { databaseName, type DatabaseName, type TableName } from '../protocol/ids.js';
 import { recordOf, type EncodedAttribute, type Row } from '../protocol/row.js';
 import type { AttributeDefinition, TableDefinition } from '../protocol/tableDefinition.js';
 
+export { definitionKey, readDefinitionKey } from '../protocol/definitionKey.js';
+
 const ATTRIBUTE_PREFIX = 'attribute ';
-
-/** Key of a definition: one row for each life of a name. */
-export const definitionKey = (name: TableName, generation: TableGeneration): Buffer =>
-  encodeKey(`${generation}/${name}`);
-
-export const readDefinitionKey = (
-  key: Uint8Array,
-): { name: TableName; generation: TableGeneration } | undefined => {
-  const text = decodeKey(key);
-  if (typeof text !== 'string') return undefined;
-  const slash = text.indexOf('/');
-  const generation = Number(text.slice(0, slash));
-  if (slash < 1 || !Number.isSafeInteger(generation)) return undefined;
-  return { name: tableName(text.slice(slash + 1)), generation: tableGeneration(generation) };
-};
 
 /** The attributes of the patch that turns `before` into `after`; empty when nothing changes. */
 export const definitionPatch = (

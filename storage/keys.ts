@@ -13,6 +13,7 @@ export const PREFIX = {
   mark: 0x06,
   dropped: 0x07,
   damage: 0x08,
+  debt: 0x09,
   row: 0x10,
   index: 0x20,
   tombstone: 0x30,
@@ -150,6 +151,10 @@ export const droppedBy = (copy: number): KeyRange => ({
   gte: numbered(PREFIX.dropped, copy),
   lt: numbered(PREFIX.dropped, copy + 1),
 });
+
+/** Of a debt; names are bounded, and the list of those that are known too. */
+export const debtStoreKey = (name: string): Buffer =>
+  Buffer.concat([Buffer.from([PREFIX.debt]), Buffer.from(name, 'utf8')]);
 
 export const logKey = (origin: number, sequence: Sequence | number): Buffer => {
   const key = Buffer.allocUnsafe(13);

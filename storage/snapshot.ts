@@ -5,12 +5,24 @@
  */
 import type { CopiedRow } from './commit.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
-import { tableGeneration } from '../protocol/ids.js';
+import { millisecondsOf } from '../protocol/clock.js';
+import { heldInPart, partHeldOf } from '../protocol/debts.js';
+import { isDefinitionWithin } from '../protocol/entryFilter.js';
+import { EVERYTHING, permits, type TableScope } from '../protocol/flow.js';
+import { tableGeneration, type TableName } from '../protocol/ids.js';
 import type { Mark } from '../protocol/frames.js';
+import {
+  isLeftOut,
+  leftOutBy,
+  partHeldWithin,
+  type LeftOut,
+  type PartHeld,
+} from '../protocol/leftOut.js';
 import { newestStamp, type Row } from '../protocol/row.js';
 import { limits } from '../protocol/limits.js';
 import { primaryKeyOf, rowKey, rowsOf } from './keys.js';
 import { SkeinError } from '../protocol/errors.js';
+import { loadDebts } from './debts.js';
 import { loadMarks } from './marks.js';
 import { isLocalOrigin } from './origins.js';
 import type { Store } from './store.js';
@@ -30,6 +42,10 @@ export interface CopySource {
   readonly marks: readonly Mark[];
   /** Tables that are here as a whole, in the order their rows come: in these a row that is not here is deleted. */
   readonly tables: readonly { readonly table: string; readonly generation: number }[];
+  /** What of the whole database does not come. */
+  readonly leftOut: LeftOut;
+  /** What of the rest is held in part here, of each origin. */
+  readonly inPart: PartHeld;
   /** Of the rows still to come after the place asked for. */
   estimateRows(): Promise<number>;
   /** The next rows, up to about `bytesMax`; empty at the end. */
@@ -37,22 +53,40 @@ export interface CopySource {
   close(): Promise<void>;
 }
 
+/** What of a database is copied. */
+export interface CopyScope {
+  readonly tables: TableScope;
+  /** Rows whose newest write is at or before that time are left out, ms since the epoch; null: none. */
+  readonly startTimeMs: number | null;
+}
+
+const WHOLE_DATABASE: CopyScope = { tables: EVERYTHING, startTimeMs: null };
+
 /** Pins the present state. `after`: where an earlier copy, perhaps of another node, got to. */
-export const openCopy = async (store: Store, after?: CopyPlace): Promise<CopySource> => {
+export const openCopy = async (
+  store: Store,
+  after?: CopyPlace,
+  scope: CopyScope = WHOLE_DATABASE,
+): Promise<CopySource> => {
   const snapshot = store.level.snapshot();
   const vector = await loadVector(store.level, store.origins, { snapshot });
   for (const origin of vector.keys()) if (isLocalOrigin(origin)) vector.delete(origin);
   const marks = await loadMarks(store.level, store.origins, { snapshot });
-  const tables = tablesAfter(store, after);
+  const debts = await loadDebts(store.level, { snapshot });
+  const held = heldInPart(debts);
+  const shared = sharedTables(store).filter(({ name }) => permits(scope.tables, name));
+  const tables = tablesAfter(shared, after);
   const isWhole = ({ number }: CopiedTable): boolean => !store.damage.isPartial(number);
   const whole = new Set(tables.filter(isWhole).map(({ number }) => number));
-  const reader = new RowReader({ store, options: { snapshot }, tables, after, whole });
+  const reader = new RowReader({ store, options: { snapshot }, tables, after, scope, whole });
   return {
     vector,
     marks: [...marks].map(([origin, version]) => ({ origin, version })),
-    tables: sharedTables(store)
-      .filter(({ wasLocal, number }) => !wasLocal && !store.damage.isPartial(number))
+    tables: shared
+      .filter((table) => !table.wasLocal && isWhole(table) && !isLeftOut(held, table.name))
       .map(({ name, generation }) => ({ table: name, generation })),
+    leftOut: notCopied(store, held, scope.tables),
+    inPart: partHeldWithin(partHeldOf(debts), scope.tables),
     estimateRows: () => reader.estimateRows(),
     next: (bytesMax) => reader.next(bytesMax),
     close: async () => {
@@ -72,18 +106,26 @@ interface CopiedTable {
  * Tables in a fixed order (definitions, then by name), from the one named in `after` on. Definitions come always: a table
  * may have been made since the earlier copy, and nobody takes rows of a table that is unknown.
  */
-const tablesAfter = (store: Store, after: CopyPlace | undefined): CopiedTable[] => {
+const tablesAfter = (shared: readonly Table[], after: CopyPlace | undefined): CopiedTable[] => {
   const definitions = {
     number: DEFINITIONS_NUMBER,
     name: DEFINITIONS_TABLE,
     generation: tableGeneration(1),
   };
-  const tables: CopiedTable[] = [definitions, ...sharedTables(store)];
+  const tables: CopiedTable[] = [definitions, ...shared];
   if (!after) return tables;
   const from = tables.findIndex(
     (table) => table.name === after.table && table.generation === after.generation,
   );
   return from <= 0 ? tables : [definitions, ...tables.slice(from)];
+};
+
+/** Of what lies outside the scope, what there is: a table that nobody has is missing nowhere. */
+const notCopied = (store: Store, held: LeftOut, scope: TableScope): LeftOut => {
+  const outside = leftOutBy(scope);
+  const isThere = (table: TableName): boolean =>
+    store.catalog.find(table) !== undefined || isLeftOut(held, table);
+  return { ...outside, tables: outside.tables.filter(isThere) };
 };
 
 const sharedTables = (store: Store): Table[] =>
@@ -103,6 +145,7 @@ class RowReader {
   readonly #after: CopyPlace | undefined;
   /** Tables that the receiver was told are whole. */
   readonly #whole: ReadonlySet<number>;
+  readonly #scope: CopyScope;
   #iterator: RowIterator | undefined;
 
   constructor(parts: {
@@ -111,7 +154,9 @@ class RowReader {
     tables: CopiedTable[];
     after: CopyPlace | undefined;
     whole: ReadonlySet<number>;
+    scope: CopyScope;
   }) {
+    this.#scope = parts.scope;
     this.#store = parts.store;
     this.#whole = parts.whole;
     this.#options = parts.options;
@@ -141,7 +186,7 @@ class RowReader {
       }
       for (const [key, value] of found) {
         const row = this.#sound(key, value, table);
-        if (!row || isLocalOrigin(newestStamp(row).origin)) continue;
+        if (!row || !this.#isCopied(table, primaryKeyOf(key), row)) continue;
         rows.push({ table: table.name, generation: table.generation, key: primaryKeyOf(key), row });
         bytes += key.length + value.length;
       }
@@ -178,6 +223,15 @@ class RowReader {
     await this.#iterator?.close();
     this.#iterator = undefined;
     this.#tables = [];
+  }
+
+  #isCopied(table: CopiedTable, key: Uint8Array, row: Row): boolean {
+    const { origin, version } = newestStamp(row);
+    const { tables, startTimeMs } = this.#scope;
+    if (isLocalOrigin(origin)) return false;
+    if (table.number !== DEFINITIONS_NUMBER)
+      return startTimeMs === null || millisecondsOf(version) > startTimeMs;
+    return isDefinitionWithin(key, tables);
   }
 
   #open(table: CopiedTable): RowIterator {

@@ -18,6 +18,7 @@ import {
 } from '../protocol/ids.js';
 import { decode, encode } from '../protocol/codec.js';
 import type { Row } from '../protocol/row.js';
+import type { Debts } from '../protocol/debts.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import { Catalog, DEFINITIONS_NUMBER } from './catalog.js';
 import { Commit } from './commit.js';
@@ -31,6 +32,7 @@ import { isLocalOrigin, localOriginOf, Origins } from './origins.js';
 import { PendingRows } from './pendingRows.js';
 import { Recency } from './recency.js';
 import { decodeRow, isIntactRow } from './rowFormat.js';
+import { DebtBook, loadDebts } from './debts.js';
 import { loadMarks } from './marks.js';
 import { newestMark } from '../protocol/lateNews.js';
 import { loadVector, putPosition, type Position, type Vector } from './vector.js';
@@ -87,6 +89,8 @@ export class Store {
   readonly durable: Map<OriginId, Position>;
   /** Per origin the version of the newest delete that was purged here or where this database was copied from. */
   readonly marks: Map<OriginId, Version>;
+  /** Which tables are held in part here, as accepted so far. */
+  readonly debts: DebtBook;
   readonly recency: Recency;
   /** What cannot be read. */
   readonly damage: Damage;
@@ -104,6 +108,7 @@ export class Store {
     marks: Map<OriginId, Version>;
     damage: Damage;
     movedStarts: readonly OriginId[];
+    debts: Debts;
     clock: Version;
     incarnation: Incarnation;
     recovery: Recovery;
@@ -119,6 +124,7 @@ export class Store {
     this.#newestMark = newestMark(parts.marks);
     this.damage = parts.damage;
     this.#movedStarts = parts.movedStarts;
+    this.debts = new DebtBook(parts.debts);
     this.clock = parts.clock;
     this.recency = new Recency(parts.clock);
     this.#incarnation = parts.incarnation;
@@ -183,6 +189,7 @@ export class Store {
       catalog,
       vector,
       marks: await loadMarks(level, origins),
+      debts: await loadDebts(level),
       damage,
       movedStarts: found.faults.map(({ origin }) => origin),
       clock: await recoverClock(level, vector),

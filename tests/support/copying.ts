@@ -10,9 +10,17 @@ import {
   withSnapshot,
   type CopyCheckpoint,
 } from '../../protocol/copyCheckpoint.js';
-import { sequence } from '../../protocol/ids.js';
+import {
+  ALL_ORIGINS,
+  EVERYTHING,
+  isRefused,
+  type OriginScope,
+  type TableScope,
+} from '../../protocol/flow.js';
+import { sequence, tableName } from '../../protocol/ids.js';
 import type { Commit, CopiedRow } from '../../storage/commit.js';
 import { CopiedRows, type MergeStep } from '../../storage/copiedRows.js';
+import { settleDebts } from '../../storage/debts.js';
 import { openCopy, type CopySource } from '../../storage/snapshot.js';
 import type { Store } from '../../storage/store.js';
 import { NOW_MS } from './stores.js';
@@ -26,6 +34,13 @@ export interface CopyOptions {
   readonly stepRows?: number;
   readonly nowMs?: number;
   readonly owed?: CopyCheckpoint['reach'];
+  /** Only these tables, to pay debts. */
+  readonly tables?: TableScope;
+  /** What the source may send. */
+  readonly sends?: TableScope;
+  readonly startTimeMs?: number;
+  /** Whose writes are taken. */
+  readonly origins?: OriginScope;
 }
 
 /** One copy from `from` into `to`, adopting at its end when it gets there. */
@@ -37,7 +52,10 @@ export const copyInto = async (
   const { nowMs = NOW_MS, stepRows = 3 } = options;
   const { source, copy: begun } = await begin(from, options);
   let copy = begun;
-  const merging = new CopiedRows(to, snapshotOf(source), copy.after);
+  const { origins = ALL_ORIGINS, startTimeMs } = options;
+  const said = snapshotOf(source);
+  const snapshot = startTimeMs === undefined ? said : { ...said, tables: [] };
+  const merging = new CopiedRows(to, snapshot, copy.after, origins);
   const rows = await allRows(source);
   merging.add(rows.slice(0, options.rowsMax ?? rows.length));
   if ((options.rowsMax ?? Infinity) > rows.length) merging.end();
@@ -46,7 +64,8 @@ export const copyInto = async (
     const step = await merging.step(commit, { copy: copy.number, rowsMax: stepRows, nowMs });
     copy = withRows(copy, { count: step.count, after: step.place });
     state = step.state;
-    if (state === 'ended') commit.adopt(adopted(copy));
+    if (state === 'ended') settleDebts(to, copy, origins);
+    if (state === 'ended' && !options.tables) commit.adopt(adopted(copy));
     await commit.write();
     if (state === 'undefined') throw new Error('a table was not defined');
   }
@@ -75,16 +94,26 @@ const begin = async (
   from: Store,
   options: CopyOptions,
 ): Promise<{ source: CopySource; copy: CopyCheckpoint }> => {
-  let copy = options.checkpoint ?? newCopy(1);
-  let source = await openCopy(from, copy.after ?? undefined);
+  const { tables = options.sends ?? EVERYTHING, startTimeMs = null } = options;
+  const scope = { tables, startTimeMs };
+  let copy = options.checkpoint ?? newCopy(1, options.tables);
+  let source = await openCopy(from, copy.after ?? undefined, scope);
   if (mustBeginAgain(copy, source.marks)) {
     copy = begunAgain(copy);
     await source.close();
-    source = await openCopy(from);
+    source = await openCopy(from, undefined, scope);
   }
   const owed = [...(options.owed?.values() ?? [])];
-  const { positions } = snapshotOf(source);
-  return { source, copy: withSnapshot(copy, { positions, owed, estimatedRows: 0 }) };
+  const { leftOut, inPart } = source;
+  const cutOff = startTimeMs === null ? [] : source.tables.map(({ table }) => tableName(table));
+  // Positions of origins that are not taken are not adopted.
+  const positions = snapshotOf(source).positions.filter(
+    ({ origin }) => !isRefused(options.origins ?? ALL_ORIGINS, origin),
+  );
+  return {
+    source,
+    copy: withSnapshot(copy, { positions, owed, estimatedRows: 0, leftOut, inPart, cutOff }),
+  };
 };
 
 const adopted = ({ adopt }: CopyCheckpoint) =>

@@ -4,6 +4,8 @@
  */
 import type { AbstractChainedBatch } from 'abstract-level';
 import { encodeCopyRows } from '../../protocol/dataFrames.js';
+import { filterEntry, type EntryFilter } from '../../protocol/entryFilter.js';
+import { EVERYTHING } from '../../protocol/flow.js';
 import {
   databaseName,
   incarnation,
@@ -97,8 +99,12 @@ export const transaction = (
 export const write = (store: Store, ...writes: LocalWrite[]): Promise<Accepted> =>
   inCommit(store, (commit) => commit.transact(transaction(writes)));
 
-/** Everything `from` may show of its logs and `to` has not applied, applied in one commit. */
-export const catchUp = async (to: Store, from: Store): Promise<EntryOutcome[]> => {
+/** Everything `from` may show of its logs and `to` has not applied, applied in one commit, as it passes the filter. */
+export const catchUp = async (
+  to: Store,
+  from: Store,
+  filter: EntryFilter = { scope: EVERYTHING, startTimeMs: null },
+): Promise<EntryOutcome[]> => {
   const outcomes: EntryOutcome[] = [];
   const reader = logReader(from);
   const found: [OriginId, Buffer[]][] = [];
@@ -109,7 +115,8 @@ export const catchUp = async (to: Store, from: Store): Promise<EntryOutcome[]> =
   }
   await inCommit(to, (commit) => {
     for (const [id, entries] of found)
-      for (const entry of entries) outcomes.push(commit.apply(id, entry));
+      for (const entry of entries)
+        outcomes.push(commit.apply(id, filterEntry(id, entry, filter), filter.startTimeMs));
   });
   return outcomes;
 };

@@ -98,7 +98,7 @@ const withLength = (bodyBytes: number): Buffer => {
 for (const [name, bytes, message] of [
   ['cut off in its header', entry.subarray(0, 25), 'The log entry is cut off in its header'],
   ['of another layout', damaged(0, 2), 'The log entry has layout 2, expected 1'],
-  ['with flags of a later version', damaged(1, 2), 'The log entry has unknown flags 2'],
+  ['with flags of a later version', damaged(1, 4), 'The log entry has unknown flags 4'],
   [
     'larger than any transaction',
     withLength(limits.transactionBytesMax - ENTRY_HEADER_BYTES + 1),

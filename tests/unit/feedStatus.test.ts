@@ -5,8 +5,10 @@ import type { Link } from '../../actors/link.js';
 import type { FeedMessage, FeedOpening, FeedStatus } from '../../actors/messages.js';
 import { feedSpec } from '../../actors/tableSubscription.js';
 import { encodeEntry } from '../../protocol/entry.js';
+import { EVERYTHING } from '../../protocol/flow.js';
 import type { OriginPosition, Want } from '../../protocol/frames.js';
 import { databaseName, nodeName, sequence, version, type OriginId } from '../../protocol/ids.js';
+import { ALL_HELD, NOTHING_LEFT_OUT } from '../../protocol/leftOut.js';
 import { entriesBehind } from '../../protocol/standing.js';
 import { originNamed } from '../support/scenario.js';
 
@@ -31,6 +33,7 @@ const opening = {
   origin: OWN,
   positions: [at(OWN, LENGTH), at(OLD, 9)],
   whole: true,
+  inPart: ALL_HELD,
   openCopy: () =>
     Promise.resolve({
       owed: [],
@@ -38,6 +41,8 @@ const opening = {
         vector: new Map(),
         marks: [],
         tables: [],
+        leftOut: NOTHING_LEFT_OUT,
+        inPart: ALL_HELD,
         estimateRows: () => Promise.resolve(1),
         next: () => Promise.resolve({ rows: [] }),
         close: () => Promise.resolve(),
@@ -72,6 +77,7 @@ const start = async (windowBytes: number) => {
       wants: [],
       windowBytes,
     },
+    scope: EVERYTHING,
     router: { path: '/router', send: () => 'queued' },
     link: link as unknown as Link,
     now: () => clock.nowMs,

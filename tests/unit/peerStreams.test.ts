@@ -2,7 +2,9 @@
 import test from 'ava';
 import type { ActorContext, ActorRef, Reply } from '../../actors/kernel/types.js';
 import type { DatabaseStatus, PeerMessage, RouterMessage } from '../../actors/messages.js';
+import type { Link } from '../../actors/link.js';
 import { PeerStreams } from '../../actors/peerStreams.js';
+import { OPEN_RULES } from '../../protocol/flow.js';
 import { databaseName, nodeName, version, type Version } from '../../protocol/ids.js';
 
 interface Router extends ActorRef<RouterMessage> {
@@ -29,10 +31,56 @@ const streamsOf = (routers: Record<string, Router>): PeerStreams =>
     context: { ask } as unknown as ActorContext<PeerMessage>,
     resources: {} as never,
     name: nodeName('p'),
+    rules: OPEN_RULES,
     databases: new Map(
       Object.entries(routers).map(([name, router]) => [databaseName(name), router]),
     ),
   });
+
+/** Streams over a link on which nothing is heard, and the waits before they are asked for again. */
+const subscribed = (): {
+  streams: PeerStreams;
+  waits: () => number[];
+  unsubscribe: (reason: string) => void;
+} => {
+  const waits: number[] = [];
+  const spawned: string[] = [];
+  const context = {
+    spawn: ({ name }: { name: string }) => (spawned.push(name), { path: `/${name}` }),
+    watch: () => undefined,
+    stop: () => Promise.resolve(),
+    children: () => [],
+    startTimer: (_name: string, afterMs: number) => void waits.push(afterMs),
+  } as unknown as ActorContext<PeerMessage>;
+  const databases = new Map([[databaseName('data'), routerAt(1)]]);
+  const streams = new PeerStreams({
+    context,
+    resources: { environment: { now: () => 0 }, log: { info: () => undefined } } as never,
+    name: nodeName('p'),
+    databases,
+    rules: OPEN_RULES,
+  });
+  streams.start({} as Link, databases, true);
+  const unsubscribe = (reason: string): void => {
+    const stream = 1 + 2 * (spawned.length - 1);
+    streams.frame({ kind: 'Unsubscribe', stream, reason });
+    const terminated = { path: '/resync:data', reason: { kind: 'stopped' } } as never;
+    const database = databaseName('data');
+    streams.ended({ type: 'stream.ended', terminated, database, side: 'resync' });
+  };
+  return { streams, waits: () => waits, unsubscribe };
+};
+
+test('what a peer refuses is asked for again slowly, and what it says of that is known', async (t) => {
+  const { streams, waits, unsubscribe } = subscribed();
+  unsubscribe('the sending end restarted');
+  t.deepEqual(waits(), [250]);
+  streams.subscribe(databaseName('data'));
+  unsubscribe('Unauthorized database subscription to data');
+  t.deepEqual(waits(), [250, 30_000]);
+  const [shown] = await streams.status();
+  t.is(shown?.receivingClosed, 'Unauthorized database subscription to data');
+});
 
 test('the greeting carries the clock of the system database', async (t) => {
   t.is(await streamsOf({ data: routerAt(5), system: routerAt(9) }).clock(), version(9));
