@@ -96,7 +96,10 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const peers = context.spawn(peersSpec({ resources, cluster: context.self, databases }));
     cluster.#peers = peers;
     const system = cluster.#databases.router(SYSTEM);
-    cluster.#membership = context.spawn(membershipSpec({ resources, peers, system }));
+    const sharedTables = () => cluster.#databases.shared;
+    cluster.#membership = context.spawn(
+      membershipSpec({ resources, cluster: context.self, peers, system, sharedTables }),
+    );
     if (listens(resources.config))
       context.spawn(listenerSpec({ resources, peers, cluster: context.self }));
     return cluster;
@@ -117,6 +120,12 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
         if (message.members.length > 0)
           this.#membership?.send({ type: 'members.heard', members: message.members }, 'control');
         return;
+      case 'flow.changed':
+        return this.#databases.flowChanged(message.rules);
+      case 'tables.shared':
+        return this.#onShared(message);
+      case 'router.ended':
+        return this.#databases.routerEnded(message.database);
       case 'cluster.overview':
         return beside(message.replyTo, this.#overview());
       default:
@@ -130,6 +139,12 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       operations: this.#operations,
       peerOperations: this.#serving,
     };
+  }
+
+  /** What takes part follows the definitions of tables. */
+  #onShared(message: Extract<ClusterMessage, { type: 'tables.shared' }>): void {
+    if (this.#databases.tablesShared(message.database, message.tables))
+      this.#membership?.send({ type: 'tables.shared', shared: this.#databases.shared }, 'control');
   }
 
   #run({ operation, user, replyTo }: Extract<ClusterMessage, { type: 'operation.run' }>): void {

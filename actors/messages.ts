@@ -12,8 +12,9 @@ import type {
 import type { SentEntry, SentRow } from '../protocol/dataFrames.js';
 import type { CopiedPosition } from '../protocol/copyCheckpoint.js';
 import type { EntryNotes } from '../protocol/entry.js';
+import type { FlowRules, OriginScope } from '../protocol/flow.js';
 import type { MemberFact, MemberRoute, Standing } from '../protocol/membership.js';
-import type { DatabaseName, NodeName, OriginId, Version } from '../protocol/ids.js';
+import type { DatabaseName, NodeName, OriginId, TableName, Version } from '../protocol/ids.js';
 import type { Key, RecordObject, User } from '../protocol/operations.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { CopyPace } from '../protocol/copyPace.js';
@@ -113,6 +114,8 @@ export type RouterMessage =
       readonly resync: ActorRef<ResyncMessage>;
     }
   | { readonly type: 'clock.observed'; readonly clock: Version }
+  /** Whose writes are taken from now on. */
+  | { readonly type: 'flow.changed'; readonly origins: OriginScope }
   | { readonly type: 'note.due' }
   | { readonly type: 'timer.retry' }
   | { readonly type: 'timer.maintain' }
@@ -291,6 +294,8 @@ export type PeersMessage =
   | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
   | { readonly type: 'peer.accepted'; readonly connection: Connection }
   | { readonly type: 'databases.changed'; readonly databases: Databases }
+  /** What may pass, from now on. */
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   /** Names of the peers that are open. */
   | { readonly type: 'peers.open'; readonly replyTo: Reply<readonly NodeName[]> }
   | { readonly type: 'peers.status'; readonly replyTo: Reply<PeerStatus[]> };
@@ -300,6 +305,7 @@ export type Databases = ReadonlyMap<DatabaseName, ActorRef<RouterMessage>>;
 
 export type PeerMessage =
   | { readonly type: 'databases.changed'; readonly databases: Databases }
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
   | { readonly type: 'urls.changed'; readonly urls: readonly string[] }
   | { readonly type: 'link.accepted'; readonly connection: Connection }
@@ -357,6 +363,7 @@ export type MembershipMessage =
   | { readonly type: 'peers.restarted'; readonly terminated: Terminated }
   | { readonly type: 'members.heard'; readonly members: readonly MemberFact[] }
   | { readonly type: 'routes.changed'; readonly routes: readonly MemberRoute[] }
+  | { readonly type: 'tables.shared'; readonly shared: ReadonlyMap<DatabaseName, readonly TableName[]> }
   | {
       readonly type: 'members.write';
       /** add_node or update_node, for the log. */
@@ -440,6 +447,15 @@ export type ClusterMessage =
       readonly databases: readonly DatabaseName[];
       readonly members: readonly MemberFact[];
     }
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
+  /** Of a database that does not replicate: its tables that do. */
+  | {
+      readonly type: 'tables.shared';
+      readonly database: DatabaseName;
+      readonly tables: readonly TableName[];
+    }
+  /** A database's writer ended, or began a new life that knows nothing of rules. */
+  | { readonly type: 'router.ended'; readonly database: DatabaseName }
   | { readonly type: 'cluster.overview'; readonly replyTo: Reply<ClusterOverview> };
 
 export interface ClusterOverview {

@@ -94,6 +94,8 @@ class PeerConnection implements Actor<PeerMessage> {
         return this.#onDatabases(message.databases);
       case 'members.changed':
         return this.#onMembers(message.members);
+      case 'flow.changed':
+        return;
       case 'urls.changed':
         return this.#onUrls(message.urls);
       case 'link.accepted':

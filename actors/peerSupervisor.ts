@@ -72,6 +72,8 @@ class PeerSupervisor implements Actor<PeersMessage> {
       case 'members.changed':
         this.#members = message.members;
         return this.#tellPeers(message);
+      case 'flow.changed':
+        return this.#tellPeers(message);
       case 'peers.open':
         return message.replyTo.ok([...this.#peers.keys()]);
       case 'peers.status':

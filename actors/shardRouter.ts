@@ -28,6 +28,8 @@ export const routerSpec = (parts: {
   database: DatabaseName;
   builtIn: readonly TableDefinition[];
   resources: NodeResources;
+  /** Told of all tables when a life begins and when they change. */
+  defined?: (definitions: readonly TableDefinition[]) => void;
 }): ActorSpec<RouterMessage> => ({
   name: `router:${parts.database}`,
   policy: {
@@ -68,15 +70,18 @@ class ShardRouter implements Actor<RouterMessage> {
   readonly #maintenance: Maintenance;
   readonly #history: OwnHistory;
   readonly #indexFill: IndexFill;
+  readonly #defined: (definitions: readonly TableDefinition[]) => void;
   #isRetrying = false;
 
   private constructor(parts: {
+    defined?: (definitions: readonly TableDefinition[]) => void;
     context: ActorContext<RouterMessage>;
     resources: NodeResources;
     store: Store;
     catchingUp: CatchingUp;
   }) {
     this.#context = parts.context;
+    this.#defined = parts.defined ?? (() => undefined);
     this.#resources = parts.resources;
     this.#store = parts.store;
     this.#catchingUp = parts.catchingUp;
@@ -122,12 +127,14 @@ class ShardRouter implements Actor<RouterMessage> {
     this.#maintainLater();
     this.#indexFill = new IndexFill(parts.store);
     if (this.#indexFill.isNeeded) this.#context.self.send({ type: 'index.fill' });
+    this.#tellTables();
   }
 
   static async open(parts: {
     database: DatabaseName;
     builtIn: readonly TableDefinition[];
     resources: NodeResources;
+    defined?: (definitions: readonly TableDefinition[]) => void;
     context: ActorContext<RouterMessage>;
   }): Promise<ShardRouter> {
     const { database, resources, context } = parts;
@@ -154,7 +161,7 @@ class ShardRouter implements Actor<RouterMessage> {
       noteDue,
       resources.environment.now,
     );
-    return new ShardRouter({ context, resources, store, catchingUp });
+    return new ShardRouter({ ...parts, context, resources, store, catchingUp });
   }
 
   readonly receive = (message: RouterMessage): void | Promise<void> => {
@@ -206,6 +213,8 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#catchingUp.unlinked(message.peer, message.resync);
       case 'clock.observed':
         return this.#entries.observeClock(message.clock);
+      case 'flow.changed':
+        return;
       case 'note.due':
         this.#catchingUp.ledger.note(this.#group.forming);
         return this.#group.pump();
@@ -360,7 +369,12 @@ class ShardRouter implements Actor<RouterMessage> {
     this.#context.startTimer('maintain', this.#maintenance.intervalMs, { type: 'timer.maintain' });
   }
 
+  #tellTables(): void {
+    this.#defined(this.#store.catalog.tables.map(({ definition }) => definition));
+  }
+
   async #definitionsChanged(): Promise<void> {
+    this.#tellTables();
     this.#catchingUp.retry();
     if (this.#indexFill.isNeeded) this.#context.self.send({ type: 'index.fill' });
     await this.#store.eraseRetired();

@@ -3,7 +3,7 @@
  * Rules come from routes, `hdb_nodes` and the configuration; membership gathers them, streams and routers apply them.
  * Both ends apply their own. Pure.
  */
-import type { NodeName, TableName } from './ids.js';
+import type { DatabaseName, NodeName, TableName } from './ids.js';
 
 /** Tables of one database that may pass in one direction. */
 export type TableScope =
@@ -25,6 +25,12 @@ export interface OriginScope {
   readonly refused: readonly NodeName[];
   /** Nodes of which some tables are not taken. */
   readonly exceptTables: ReadonlyMap<NodeName, readonly TableName[]>;
+}
+
+/** All rules of one node, settled. */
+export interface FlowRules {
+  link(peer: NodeName, database: DatabaseName): LinkScope;
+  origins(database: DatabaseName): OriginScope;
 }
 
 export const EVERYTHING: TableScope = { kind: 'all', except: [] };

@@ -50,6 +50,8 @@ const shownEffect = (effect: MembershipEffect): string => {
       return `record the end of ${effect.name}#${effect.generation}`;
     case 'deleteRow':
       return `delete row ${effect.name}`;
+    case 'keepNotes':
+      return `keep notes of ${effect.notes.partners.join(' ') || 'nobody'}`;
     case 'reportMismatch':
       return 'report mismatch';
     default:
