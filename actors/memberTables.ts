@@ -128,10 +128,7 @@ const readFlowNotes = (partners: unknown, rules: unknown): FlowNotes => ({
   rules: new Map(
     (Array.isArray(rules) ? rules : [])
       .filter((rule: RecordObject) => rulesProblem(rule) === undefined)
-      .map((rule: RecordObject): [NodeName, RowRules] => [
-        rule['name'] as NodeName,
-        rulesIn(rule),
-      ]),
+      .map((rule: RecordObject): [NodeName, RowRules] => [rule['name'] as NodeName, rulesIn(rule)]),
   ),
 });
 

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import { settleRules, type FlowInput } from '../protocol/flowRules.js';
 import { databaseName, type DatabaseName, type NodeName, type TableName } from '../protocol/ids.js';
-import { flowOf, rulesToKeep } from '../protocol/memberFlow.js';
+import { flowOf, flowShown, rulesToKeep } from '../protocol/memberFlow.js';
 import {
   factsOf,
   isAdmitted,
@@ -153,6 +153,7 @@ class Membership implements Actor<MembershipMessage> {
       ...[...lives].filter(([, life]) => !life.ended).map(([name]) => name),
       ...routes.map(({ name }) => name).filter((name) => !lives.get(name)?.ended),
     ]);
+    const flow = flowOf(this.#state);
     const problems = [...damaged].map(([name, problem]) => `row '${name}': ${problem}`);
     return {
       standing,
@@ -162,10 +163,12 @@ class Membership implements Actor<MembershipMessage> {
         shown: rows.get(name)?.shown ?? {},
         authorization: rows.get(name)?.authorization ?? null,
         isLeader: name === this.#leader,
+        flow: flowShown(this.#state, flow, name),
         ...(damaged.has(name) && { problem: damaged.get(name) ?? '' }),
       })),
       own: rows.get(this.#state.options.own)?.shown ?? null,
       problems: this.#problem === null ? problems : [this.#problem, ...problems],
+      rules: settleRules(flow),
       isKnown: (name) => isKnown(this.#state, name),
       isAdmitted: (name) => isAdmitted(this.#state, name),
     };
@@ -278,7 +281,11 @@ class Membership implements Actor<MembershipMessage> {
     return this.#submit(
       [
         lifeWrite(name, { generation, ended: false }),
-        rowWrite({ name, url: url === '' ? null : url, ...(replicates !== undefined && { replicates }) }),
+        rowWrite({
+          name,
+          url: url === '' ? null : url,
+          ...(replicates !== undefined && { replicates }),
+        }),
         noteWrite(ANNOUNCED_URL, url),
       ],
       'add_node',
@@ -294,7 +301,9 @@ class Membership implements Actor<MembershipMessage> {
     ];
     const ownRow = message.rows.find(({ name }) => name === own);
     if (typeof ownRow?.['url'] === 'string') writes.push(noteWrite(ANNOUNCED_URL, ownRow['url']));
-    const partners = message.rows.map((row) => row['name'] as NodeName).filter((name) => name !== own);
+    const partners = message.rows
+      .map((row) => row['name'] as NodeName)
+      .filter((name) => name !== own);
     const held = { partners: [...this.#state.partners], rules: rulesToKeep(this.#state) };
     writes.push(...flowNotes({ ...held, partners: [...new Set([...held.partners, ...partners])] }));
     if (message.leader !== undefined) writes.push(noteWrite(LEADER, message.leader));

@@ -3,7 +3,7 @@
  * it into what streams and routers apply. Called by memberFlow.ts, config and the operations that state rules. Pure.
  *
  * Words are from the view of one node of the edge: `sends` is what that node sends. In an object, a direction that is not
- * named is closed, and a list narrows its direction.
+ * named is closed, and a list narrows its direction. Names are in their canonical spelling.
  */
 import {
   intersection,
@@ -14,9 +14,8 @@ import {
   type OriginScope,
   type TableScope,
 } from './flow.js';
-import { databaseName, nodeName, tableName } from './ids.js';
+import { databaseName, tableName } from './ids.js';
 import type { DatabaseName, NodeName, TableName } from './ids.js';
-import { canonicalNodeName } from './nodeNames.js';
 import type {
   ReceivingRule,
   Replicates,
@@ -139,7 +138,10 @@ export const swapped = (subscriptions: readonly TableSubscription[]): TableSubsc
  * As rows keep a rule about the edge to `other`: whole openness is `true`, both flags are there, entries name the node
  * they are about.
  */
-export const settled = (replicates: boolean | Replicates, other: NodeName): boolean | Replicates => {
+export const settled = (
+  replicates: boolean | Replicates,
+  other: NodeName,
+): boolean | Replicates => {
   if (typeof replicates === 'boolean') return replicates;
   const { sends, receives } = directionsOf({ replicates, subscriptions: null }, other);
   const { sendsTo, receivesFrom } = replicates;
@@ -197,16 +199,6 @@ export const letsPass = (
     ),
   );
 };
-
-/** Nodes that a rule names but that are not the edge's other end; such a rule has no effect there. */
-export const strangersIn = (
-  { sendsTo, receivesFrom }: Pick<Replicates, 'sendsTo' | 'receivesFrom'>,
-  other: NodeName,
-): string[] =>
-  [
-    ...(sendsTo ?? []).map(({ target }) => target),
-    ...(receivesFrom ?? []).map(({ source }) => source),
-  ].filter((name): name is string => name !== undefined && spelled(name) !== other);
 
 // ---- scopes
 
@@ -277,17 +269,8 @@ const about = <One extends Rule>(
 ): One[] =>
   rules.filter((rule) => {
     const name = nameIn(rule);
-    return name === undefined || spelled(name) === other;
+    return name === undefined || name === other;
   });
-
-/** Names are compared in one spelling; one that is none is nobody's. */
-const spelled = (name: string): NodeName => {
-  try {
-    return canonicalNodeName(name);
-  } catch {
-    return nodeName(name);
-  }
-};
 
 const tablesOf = (subscriptions: readonly TableSubscription[]): Direction => ({
   kind: 'tables',

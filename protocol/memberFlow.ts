@@ -16,9 +16,10 @@ import {
   OPEN_EDGE,
   type Edge,
   type FlowInput,
+  type StatedFlow,
 } from './flowRules.js';
 import type { NodeName } from './ids.js';
-import type { MemberRoute, MembershipState } from './membership.js';
+import type { FlowNotes, MemberRoute, MembershipEffect, MembershipState } from './membership.js';
 import { isApart, isPlain, type RowRules } from './rowRules.js';
 import type { Replicates } from './schemas/clusterSchemas.js';
 
@@ -34,6 +35,25 @@ export const flowOf = (state: MembershipState): FlowInput => {
     ...state.data,
     edges: new Map([...names].sort().map((name) => [name, edgeWith(state, name)])),
     others: isConstrained(state) ? CLOSED_EDGE : OPEN_EDGE,
+  };
+};
+
+/** What is stated of the edge with one node, and by what. */
+export const flowShown = (
+  state: MembershipState,
+  { edges, others }: FlowInput,
+  name: NodeName,
+): Pick<Edge, 'source' | 'startTimeMs'> & {
+  readonly replicateByDefault: boolean;
+  readonly route?: StatedFlow;
+} => {
+  const { source, startTimeMs, sends } = edges.get(name) ?? others;
+  const route = state.routes.find((known) => known.name === name)?.flow;
+  return {
+    source,
+    startTimeMs,
+    replicateByDefault: sends.kind === 'databases',
+    ...(route && { route }),
   };
 };
 
@@ -66,6 +86,13 @@ export const rulesToKeep = (state: MembershipState): Map<NodeName, RowRules> =>
       .filter(([name, { rules }]) => !isPlain(rules) && state.lives.get(name)?.ended !== true)
       .map(([name, { rules }]) => [name, rules]),
   );
+
+/** What is to be kept beside the tables, if it is other than what is. */
+export const newNotes = (state: MembershipState, before: FlowNotes): MembershipEffect[] => {
+  const notes = { partners: [...state.partners], rules: rulesToKeep(state) };
+  const text = ({ partners, rules }: FlowNotes): string => JSON.stringify([partners, [...rules]]);
+  return text(notes) === text(before) ? [] : [{ type: 'keepNotes', notes }];
+};
 
 const edgeWith = (state: MembershipState, name: NodeName): Edge => {
   const route = state.routes.find((known) => known.name === name);

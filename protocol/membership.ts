@@ -14,7 +14,7 @@
 import type { FlowInput, StatedFlow } from './flowRules.js';
 import type { NodeName } from './ids.js';
 import { limits } from './limits.js';
-import { ownDirections, passesWith, rulesToKeep } from './memberFlow.js';
+import { newNotes, ownDirections, passesWith } from './memberFlow.js';
 import { isCanonicalNodeName } from './nodeNames.js';
 import { isGeneration, readLife, readRows, type Life, type NodeRow } from './nodeRows.js';
 import { isApart, isPlain, type RowRules } from './rowRules.js';
@@ -219,13 +219,7 @@ const onTables = (
   const tablesRead = { ...state, lives, recorded, rows, damaged, partners };
   const [read, own] = withOwnRow(tablesRead, tables.announcedUrl);
   const [next, effects] = settle(read, state);
-  return [next, [...own, ...strayRows(next), ...notesToKeep(next, notes), ...effects]];
-};
-
-const notesToKeep = (state: MembershipState, before: FlowNotes): MembershipEffect[] => {
-  const notes = { partners: [...state.partners], rules: rulesToKeep(state) };
-  const text = ({ partners, rules }: FlowNotes): string => JSON.stringify([partners, [...rules]]);
-  return text(notes) === text(before) ? [] : [{ type: 'keepNotes', notes }];
+  return [next, [...own, ...strayRows(next), ...newNotes(next, notes), ...effects]];
 };
 
 /**
@@ -368,7 +362,9 @@ const whyClosed = (state: MembershipState, name: NodeName): string => {
   if (state.standing === 'removed') return 'this node was removed from the cluster';
   if (state.standing === 'mismatch') return 'this node is not among the registered nodes';
   if (state.lives.get(name)?.ended) return `${name} was removed from the cluster`;
-  if (isKnown(state, name)) return `nothing passes between this node and ${name}`;
+  const row = state.rows.get(name);
+  if (isKnown(state, name) && !(row && isApart(row.rules)))
+    return `nothing passes between this node and ${name}`;
   return `${name} is no member any more`;
 };
 

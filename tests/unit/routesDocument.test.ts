@@ -563,9 +563,9 @@ const refusals: readonly (readonly [
   [
     'what the configuration refuses',
     '',
-    ['a', { host: 'b', replicates: false, sendsTo: [] }],
+    ['a', { host: 'b', replicates: 'sends', sendsTo: [7] }],
     'INVALID_REQUEST',
-    /^'routes\[1\]\.replicates' is not supported: .*'routes\[1\]\.sendsTo' is not supported/,
+    /^'routes\[1\]\.replicates' must be true, false, or an object .*'routes\[1\]\.sendsTo\.0' must be the name/,
   ],
   [
     'what the configuration does not know',
