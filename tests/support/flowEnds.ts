@@ -26,10 +26,10 @@ export const B = nodeName('b');
 
 type Direction = 'peer' | 'local';
 
-const configWith = (direction: Direction) =>
+const configWith = (direction: Direction, name = 'a') =>
   resolveConfig({
     storage: { engine: 'memory' },
-    replication: { hostname: 'a', url: 'memory://a', routeDirection: direction },
+    replication: { hostname: name, url: `memory://${name}`, routeDirection: direction },
   }).config;
 
 const contextWith = (direction: Direction): OperationContext =>
@@ -101,9 +101,9 @@ export const endsOf = (
   };
 };
 
-/** A route of `a` as the configuration has it. */
+/** A route as the configuration of any node but its target has it. */
 export const routeOf = (route: RouteInput, direction: Direction = 'peer'): MemberRoute => {
-  const [read] = routesOf([route], configWith(direction));
+  const [read] = routesOf([route], configWith(direction, 'somebody'));
   if (!read) throw new Error('The route was not read');
   return read;
 };
