@@ -20,7 +20,7 @@ import {
 } from './flowRules.js';
 import type { NodeName } from './ids.js';
 import type { FlowNotes, MemberRoute, MembershipEffect, MembershipState } from './membership.js';
-import { isApart, isPlain, type RowRules } from './rowRules.js';
+import { isApart, isOpen, type RowRules } from './rowRules.js';
 import type { Replicates } from './schemas/clusterSchemas.js';
 
 /** All rules of this node as they are now. */
@@ -79,11 +79,11 @@ const textOf = (said: boolean | Replicates): string =>
         said.receivesFrom?.map((rule) => [rule.source, rule.database, rule.excludeTables]),
       ]);
 
-/** Of rows with directions, what they said when they were last read. */
+/** Of rows that let not everything pass, what they said when they were last read. */
 export const rulesToKeep = (state: MembershipState): Map<NodeName, RowRules> =>
   new Map(
     [...state.rows]
-      .filter(([name, { rules }]) => !isPlain(rules) && state.lives.get(name)?.ended !== true)
+      .filter(([name, { rules }]) => !isOpen(rules) && state.lives.get(name)?.ended !== true)
       .map(([name, { rules }]) => [name, rules]),
   );
 

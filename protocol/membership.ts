@@ -85,7 +85,7 @@ export interface MembershipTables {
 /** What this node alone knows of the others, kept over restarts. */
 export interface FlowNotes {
   readonly partners: readonly NodeName[];
-  /** Of rows that are not plain, as they were last read. */
+  /** Of rows that let not everything pass, as they were last read. */
   readonly rules: ReadonlyMap<NodeName, RowRules>;
 }
 

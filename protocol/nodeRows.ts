@@ -32,8 +32,8 @@ export const readLife = (
 };
 
 /**
- * `before` are the rows as they were last read; `kept` the rules that are not plain as they were last read, also by an
- * earlier process: what cannot be read any more must not become permission.
+ * `before` are the rows as they were last read; `kept` the rules that let not everything pass as they were last read, also
+ * by an earlier process: what cannot be read any more must not become permission.
  */
 export const readRows = (
   stored: readonly Readonly<Record<string, unknown>>[],
@@ -45,7 +45,11 @@ export const readRows = (
   for (const row of stored) {
     const read = readRow(row);
     if ('row' in read) {
-      rows.set(read.row.name, read.row);
+      const { name } = read.row;
+      // Null says nothing: it takes no rule away.
+      const rules =
+        row['replicates'] == null ? (before.get(name)?.rules ?? kept.get(name)) : undefined;
+      rows.set(name, rules ? { ...read.row, rules } : read.row);
       continue;
     }
     damaged.set(read.under, read.problem);

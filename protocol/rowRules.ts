@@ -26,6 +26,10 @@ type Fields = Readonly<Record<string, unknown>>;
 export const isPlain = ({ replicates, subscriptions, startTimeMs }: RowRules): boolean =>
   typeof replicates === 'boolean' && subscriptions === null && startTimeMs === null;
 
+/** Everything passes, both ways. */
+export const isOpen = ({ replicates, startTimeMs }: RowRules): boolean =>
+  replicates === true && startTimeMs === null;
+
 /** Registered, but takes no part. */
 export const isApart = ({ replicates, subscriptions }: RowRules): boolean =>
   replicates === false && subscriptions === null;

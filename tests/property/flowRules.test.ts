@@ -1,6 +1,6 @@
 /** Rules of flow, whatever they say: both ends of an edge agree, and both ends of a link want it or neither does. */
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { isNothing } from '../../protocol/flow.js';
 import { settled } from '../../protocol/flowRules.js';
 import { databaseName, nodeName, type NodeName } from '../../protocol/ids.js';

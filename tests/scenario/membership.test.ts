@@ -51,7 +51,7 @@ const shownEffect = (effect: MembershipEffect): string => {
     case 'deleteRow':
       return `delete row ${effect.name}`;
     case 'keepNotes':
-      return `keep notes of ${effect.notes.partners.join(' ') || 'nobody'}`;
+      return `keep the rules of ${[...effect.notes.rules.keys()].join(' ') || 'nobody'}`;
     case 'reportMismatch':
       return 'report mismatch';
     default:

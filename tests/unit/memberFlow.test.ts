@@ -253,6 +253,8 @@ const DAMAGED: readonly (readonly [string, Record<string, unknown> | null])[] = 
   ['subscriptions without a table', { name: B, replicates: false, subscriptions: [{}] }],
   ['a start time that is none', { name: B, url: 'ws://b', start_time: 'yesterday' }],
   ['nothing', null],
+  ['null for everything', { name: B, url: null, replicates: null, subscriptions: null }],
+  ['silent on directions', { name: B, url: 'ws://b' }],
 ];
 
 for (const [what, damaged] of DAMAGED)
