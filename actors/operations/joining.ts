@@ -28,6 +28,8 @@ export interface AddNodeBack {
   readonly replicates?: boolean | Replicates;
   /** From the receiver's view; null: no more. */
   readonly subscriptions?: readonly TableSubscription[] | null;
+  /** Nobody has said a word of directions. */
+  readonly plain?: boolean;
   readonly shard?: number;
   /** Only with `retain_authorization`. */
   readonly authorization?: string;
@@ -63,6 +65,7 @@ const schemas = {
       // Checked by rulesProblem.
       replicates: { type: ['boolean', 'object'] },
       subscriptions: { type: ['array', 'null'] },
+      plain: { type: 'boolean' },
       shard,
       authorization: { type: 'string', maxLength: 10_000 },
     },

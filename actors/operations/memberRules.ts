@@ -19,6 +19,8 @@ export interface ToldRules {
   readonly replicates?: boolean | Replicates;
   /** From the view of the node that hears it; null: no more. */
   readonly subscriptions?: readonly TableSubscription[] | null;
+  /** Nobody has said a word of directions: those that the other end has stated stay. */
+  readonly plain?: boolean;
 }
 
 export interface JoinRules {
@@ -59,9 +61,10 @@ export const joinRules = (
 
 /** Attributes for the row of the node that tells it. */
 export const heardRules = (
-  { replicates, subscriptions }: ToldRules,
+  { replicates, subscriptions, plain }: ToldRules,
   known: Shown | undefined,
 ): RecordObject => {
+  if (plain && holdsDirections(known)) return {};
   if (subscriptions && subscriptions.length > 0) return { replicates: false, subscriptions };
   const isNew = known === undefined;
   if (typeof replicates === 'object' || replicates === true || isNew)

@@ -149,8 +149,10 @@ const rulesFor = (
   const { replicates, ...rest } = fields;
   const isPlainAdd =
     operation === 'add_node' && replicates === undefined && !holdsDirections(known);
-  const said = isPlainAdd && !saysDirections(rest) ? { ...rest, replicates: true } : fields;
-  return joinRules(context, said, { other: target.name, known });
+  const plain = isPlainAdd && !saysDirections(rest);
+  const said = plain ? { ...rest, replicates: true } : fields;
+  const rules = joinRules(context, said, { other: target.name, known });
+  return plain ? { ...rules, told: { ...rules.told, plain } } : rules;
 };
 
 const saysDirections = ({ sendsTo, receivesFrom, subscriptions }: NodeFields): boolean =>

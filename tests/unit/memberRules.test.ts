@@ -215,13 +215,45 @@ test('directions in a row take effect when the row is changed', async (t) => {
     });
   await change({ sends: false, receives: true });
   await shows(a, 'b', 'data:open:closed');
-  // What cannot be read is no permission.
-  await change('everything');
+  for (const [replicates, message] of [
+    ['everything', /^record 'b': 'replicates' is neither true nor false, nor an object/],
+    [{ sendz: true }, /^record 'b': 'replicates\.sendz' is not allowed/],
+    [{ sendsTo: [{ target: 'no node' }] }, /^record 'b': 'replicates' names 'no node'/],
+  ] as const)
+    await t.throwsAsync(change(replicates), { message });
   await shows(a, 'b', 'data:open:closed');
-  const { problems } = (await a.send({ operation: 'cluster_status' })) as { problems: string[] };
-  t.regex(problems.join(), /row 'b': 'replicates' is neither true nor false/);
   await change(true);
   await shows(a, 'b', 'data:open:open');
+});
+
+test('an add that says nothing of directions leaves those that either end has stated', async (t) => {
+  const network = new MemoryNetwork();
+  const start = (name: string): Promise<Node> =>
+    startNode(
+      memoryConfig(name, [], {
+        authentication: ADMIN,
+        schema: SCHEMA,
+        replication: { hostname: name, url: `memory://${name}`, ...DATA_ONLY },
+      }),
+      { network, logger: SILENT },
+    );
+  const a = await start('a');
+  t.teardown(() => a.close());
+  // The other end is not there to hear of it.
+  const answer = await add(a, 'b', { replicates: { sends: false, receives: true } });
+  t.regex((answer as { message: string }).message, /but there was an error updating target node/);
+  const b = await start('b');
+  t.teardown(() => b.close());
+  await add(b, 'a');
+  t.like(await rowAt(a, 'b'), { replicates: { sends: false, receives: true } });
+  await shows(a, 'b', 'data:open:closed');
+  await add(b, 'a', { replicates: true });
+  t.like(await rowAt(a, 'b'), { replicates: true });
+  await add(a, 'b', { replicates: { sends: false, receives: true } });
+  await add(b, 'a');
+  await add(a, 'b');
+  await shows(a, 'b', 'data:open:closed');
+  await shows(b, 'a', 'data:closed:open');
 });
 
 test('a node that two have added keeps to what was agreed with each', async (t) => {
