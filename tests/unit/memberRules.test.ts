@@ -256,6 +256,15 @@ test('an add that says nothing of directions leaves those that either end has st
   await shows(b, 'a', 'data:closed:open');
 });
 
+test('a node waits for nothing of a database that a peer does not give', async (t) => {
+  const nodes = await apart(t, ['a', 'b']);
+  const [a, b] = [at(nodes, 0), at(nodes, 1)];
+  await add(a, 'b', { replicates: { sends: false, receives: true } });
+  await shows(a, 'b', 'data:open:closed');
+  const signal = AbortSignal.timeout(10_000);
+  await t.notThrowsAsync(Promise.all([a.synced({ signal }), b.synced({ signal })]));
+});
+
 test('a node that two have added keeps to what was agreed with each', async (t) => {
   const nodes = await apart(t, ['a', 'b', 'c']);
   const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
