@@ -124,8 +124,6 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
         return this.#databases.flowChanged(message.rules);
       case 'tables.shared':
         return this.#onShared(message);
-      case 'router.ended':
-        return this.#databases.routerEnded(message.database);
       case 'cluster.overview':
         return beside(message.replyTo, this.#overview());
       default:

@@ -101,11 +101,6 @@ export class DatabaseSet {
     for (const database of this.#routers.keys()) this.#tellFlow(database);
   }
 
-  /** A writer's next life begins without rules; what it is told first is told again. */
-  routerEnded(database: DatabaseName): void {
-    this.#tellFlow(database);
-  }
-
   create(database: DatabaseName): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#routers.has(database)) return;
@@ -183,7 +178,6 @@ export class DatabaseSet {
       }),
     );
     this.#routers.set(database, router);
-    this.#context.watch(router as ActorRef<never>, () => ({ type: 'router.ended', database }));
     this.#tellFlow(database);
     await this.ask<DatabaseStatus>(database, (replyTo) => ({ type: 'database.status', replyTo }));
   }

@@ -102,6 +102,8 @@ export type RouterMessage =
       readonly positions: readonly OriginPosition[];
       readonly whole: boolean;
     }
+  /** Whose writes are taken from now on. */
+  | { readonly type: 'flow.changed'; readonly origins: OriginScope }
   | { readonly type: 'peer.tooOld'; readonly peer: NodeName; readonly origin: OriginId }
   | {
       readonly type: 'peer.lost';
@@ -115,8 +117,6 @@ export type RouterMessage =
       readonly resync: ActorRef<ResyncMessage>;
     }
   | { readonly type: 'clock.observed'; readonly clock: Version }
-  /** Whose writes are taken from now on. */
-  | { readonly type: 'flow.changed'; readonly origins: OriginScope }
   | { readonly type: 'note.due' }
   | { readonly type: 'timer.retry' }
   | { readonly type: 'timer.maintain' }
@@ -293,10 +293,10 @@ export type PeersMessage =
   | { readonly type: 'peer.close'; readonly name: NodeName; readonly reason: string }
   /** What is told to every peer beside the databases. */
   | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
+  /** What may pass from now on. */
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   | { readonly type: 'peer.accepted'; readonly connection: Connection }
   | { readonly type: 'databases.changed'; readonly databases: Databases }
-  /** What may pass, from now on. */
-  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   /** Names of the peers that are open. */
   | { readonly type: 'peers.open'; readonly replyTo: Reply<readonly NodeName[]> }
   | { readonly type: 'peers.status'; readonly replyTo: Reply<PeerStatus[]> };
@@ -306,8 +306,8 @@ export type Databases = ReadonlyMap<DatabaseName, ActorRef<RouterMessage>>;
 
 export type PeerMessage =
   | { readonly type: 'databases.changed'; readonly databases: Databases }
-  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   | { readonly type: 'members.changed'; readonly members: readonly MemberFact[] }
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
   | { readonly type: 'urls.changed'; readonly urls: readonly string[] }
   | { readonly type: 'link.accepted'; readonly connection: Connection }
   | { readonly type: 'link.dialled'; readonly connection: Connection }
@@ -470,8 +470,6 @@ export type ClusterMessage =
       readonly database: DatabaseName;
       readonly tables: readonly TableName[];
     }
-  /** A database's writer ended, or began a new life that knows nothing of rules. */
-  | { readonly type: 'router.ended'; readonly database: DatabaseName }
   | { readonly type: 'cluster.overview'; readonly replyTo: Reply<ClusterOverview> };
 
 export interface ClusterOverview {

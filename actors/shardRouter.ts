@@ -201,6 +201,8 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#beginAgain(this.#history.told(message.peer, message.positions));
       case 'own.wanted':
         return this.#beginAgain(this.#history.wanted(message.peer, message.want));
+      case 'flow.changed':
+        return;
       case 'peer.tooOld':
         return this.#catchingUp.tooOld(message.peer, message.origin);
       case 'peer.lost':
@@ -213,8 +215,6 @@ class ShardRouter implements Actor<RouterMessage> {
         return this.#catchingUp.unlinked(message.peer, message.resync);
       case 'clock.observed':
         return this.#entries.observeClock(message.clock);
-      case 'flow.changed':
-        return;
       case 'note.due':
         this.#catchingUp.ledger.note(this.#group.forming);
         return this.#group.pump();
