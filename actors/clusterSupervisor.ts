@@ -98,7 +98,10 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const peers = context.spawn(peersSpec({ resources, cluster: context.self, databases }));
     cluster.#peers = peers;
     const system = cluster.#databases.router(SYSTEM);
-    cluster.#membership = context.spawn(membershipSpec({ resources, peers, system }));
+    const sharedTables = () => cluster.#databases.shared;
+    cluster.#membership = context.spawn(
+      membershipSpec({ resources, cluster: context.self, peers, system, sharedTables }),
+    );
     if (listens(resources.config))
       context.spawn(listenerSpec({ resources, peers, cluster: context.self }));
     return cluster;
@@ -119,6 +122,10 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
         if (message.members.length > 0)
           this.#membership?.send({ type: 'members.heard', members: message.members }, 'control');
         return;
+      case 'flow.changed':
+        return this.#databases.flowChanged(message.rules);
+      case 'tables.shared':
+        return this.#onShared(message);
       case 'cluster.overview':
         return beside(message.replyTo, this.#overview());
       default:
@@ -132,6 +139,12 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       operations: this.#operations,
       peerOperations: this.#serving,
     };
+  }
+
+  /** What takes part follows the definitions of tables. */
+  #onShared(message: Extract<ClusterMessage, { type: 'tables.shared' }>): void {
+    if (this.#databases.tablesShared(message.database, message.tables))
+      this.#membership?.send({ type: 'tables.shared', shared: this.#databases.shared }, 'control');
   }
 
   #run({ operation, user, replyTo }: Extract<ClusterMessage, { type: 'operation.run' }>): void {

@@ -3,10 +3,13 @@
  * clusterSupervisor, whose children their writers are. Knows nothing of peers but what they say they have.
  */
 import { invalidRequest, messageOf, SkeinError } from '../protocol/errors.js';
-import { databaseName, type DatabaseName, type NodeName } from '../protocol/ids.js';
+import type { FlowRules } from '../protocol/flow.js';
+import { isNothing } from '../protocol/flow.js';
+import { databaseName, type DatabaseName, type NodeName, type TableName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import { nameProblem } from '../protocol/schemas/names.js';
 import type { RecordObject } from '../protocol/operations.js';
+import type { TableDefinition } from '../protocol/tableDefinition.js';
 import { directoryProblem } from './databaseFiles.js';
 import type { ActorContext, ActorRef, Reply } from './kernel/types.js';
 import type { ClusterMessage, Databases, DatabaseStatus, RouterMessage } from './messages.js';
@@ -20,6 +23,9 @@ export class DatabaseSet {
   /** Told when the databases that take part in replication are others. */
   readonly #changed: (databases: Databases) => void;
   readonly #routers = new Map<DatabaseName, ActorRef<RouterMessage>>();
+  /** Of databases that do not replicate: the tables that do all the same. */
+  #shared: ReadonlyMap<DatabaseName, readonly TableName[]> = new Map();
+  #rules: FlowRules | null = null;
   /** Settles when the last database that was to be created or dropped has been. */
   #changing: Promise<unknown> = Promise.resolve();
 
@@ -64,12 +70,35 @@ export class DatabaseSet {
     await Promise.all([...names].map((database) => this.#openKnown(database)));
   }
 
-  /** The databases that `replication.databases` names, or all. */
+  /** The databases that `replication.databases` names, or all; and those with tables that replicate all the same. */
   replicated(): Databases {
-    const { databases } = this.#resources.config.replication;
-    if (databases === '*') return new Map(this.#routers);
-    const named = new Set(databases.map(({ name }) => name));
-    return new Map([...this.#routers].filter(([database]) => named.has(database)));
+    return new Map(
+      [...this.#routers].filter(
+        ([database]) => this.#isNamed(database) || this.#shared.has(database),
+      ),
+    );
+  }
+
+  get shared(): ReadonlyMap<DatabaseName, readonly TableName[]> {
+    return this.#shared;
+  }
+
+  /** False: nothing has changed. */
+  tablesShared(database: DatabaseName, tables: readonly TableName[]): boolean {
+    const before = this.#shared.get(database) ?? [];
+    if (before.join('/') === tables.join('/')) return false;
+    const shared = new Map(this.#shared);
+    if (tables.length > 0) shared.set(database, tables);
+    else shared.delete(database);
+    this.#shared = shared;
+    this.#changed(this.replicated());
+    return true;
+  }
+
+  /** Every writer has to know whose writes it takes: those there are, and those to come. */
+  flowChanged(rules: FlowRules): void {
+    this.#rules = rules;
+    for (const database of this.#routers.keys()) this.#tellFlow(database);
   }
 
   create(database: DatabaseName): Promise<void> {
@@ -90,7 +119,7 @@ export class DatabaseSet {
       const router = this.router(database);
       await this.#noteDropped(database, true);
       this.#routers.delete(database);
-      this.#changed(this.replicated());
+      if (!this.tablesShared(database, [])) this.#changed(this.replicated());
       await this.#context.stop(router as ActorRef<never>);
       await this.#resources.files.erase(database);
     });
@@ -98,12 +127,32 @@ export class DatabaseSet {
 
   /** Databases that a peer replicates and this node may, are created here. */
   async follow(peer: NodeName, databases: readonly DatabaseName[]): Promise<void> {
-    const { databases: allowed } = this.#resources.config.replication;
     for (const database of databases) {
-      if (this.#routers.has(database)) continue;
-      if (allowed !== '*' && !allowed.some(({ name }) => name === database)) continue;
+      if (this.#routers.has(database) || !this.#isNamed(database)) continue;
+      if (this.#rules && isNothing(this.#rules.link(peer, database).receives)) continue;
       await this.#follow(peer, database);
     }
+  }
+
+  #isNamed(database: DatabaseName): boolean {
+    const { databases } = this.#resources.config.replication;
+    return databases === '*' || databases.some(({ name }) => name === database);
+  }
+
+  #tellFlow(database: DatabaseName): void {
+    if (!this.#rules) return;
+    const origins = this.#rules.origins(database);
+    this.#routers.get(database)?.send({ type: 'flow.changed', origins }, 'control');
+  }
+
+  /** Called in the writer's turn. */
+  #defined(database: DatabaseName, definitions: readonly TableDefinition[]): void {
+    if (this.#isNamed(database)) return;
+    const tables = definitions.filter(({ replicate }) => replicate === true);
+    this.#context.self.send(
+      { type: 'tables.shared', database, tables: tables.map(({ name }) => name).sort() },
+      'control',
+    );
   }
 
   /** A database that cannot be opened is down and says so; the others go on. What was dropped is erased to its end. */
@@ -121,9 +170,15 @@ export class DatabaseSet {
   /** Resolves when it answers: then it has recovered. */
   async #openDatabase(database: DatabaseName): Promise<void> {
     const router = this.#context.spawn(
-      routerSpec({ database, builtIn: systemTables, resources: this.#resources }),
+      routerSpec({
+        database,
+        builtIn: systemTables,
+        resources: this.#resources,
+        defined: (definitions) => this.#defined(database, definitions),
+      }),
     );
     this.#routers.set(database, router);
+    this.#tellFlow(database);
     await this.ask<DatabaseStatus>(database, (replyTo) => ({ type: 'database.status', replyTo }));
   }
 

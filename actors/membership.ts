@@ -3,8 +3,11 @@
  * with what peers tell and with the routes, and says which peers to open and close. A sibling of `peers`, not its
  * parent: what fails here drops no link. Decides nothing itself.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { messageOf, SkeinError } from '../protocol/errors.js';
-import type { NodeName } from '../protocol/ids.js';
+import { settleRules, type FlowInput } from '../protocol/flowRules.js';
+import { databaseName, type DatabaseName, type NodeName, type TableName } from '../protocol/ids.js';
+import { flowOf, flowShown, rulesToKeep } from '../protocol/memberFlow.js';
 import {
   factsOf,
   isAdmitted,
@@ -17,13 +20,15 @@ import {
   type MembershipEvent,
   type MembershipState,
   type MembershipTables,
+  type SharedData,
 } from '../protocol/membership.js';
 import type { RecordObject } from '../protocol/operations.js';
 import type { LocalWrite } from '../storage/evaluate.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec, Reply } from './kernel/types.js';
 import { listens } from './listener.js';
+import { ANNOUNCED_URL, flowNotes, LEADER, MemberTables, noteWrite } from './memberTables.js';
 import type {
-  LogOpening,
+  ClusterMessage,
   MembershipMessage,
   MembershipView,
   PeersMessage,
@@ -34,9 +39,12 @@ import { GENERATIONS, NODES, SYSTEM } from './systemDatabase.js';
 
 export interface MembershipParts {
   readonly resources: NodeResources;
+  readonly cluster: ActorRef<ClusterMessage>;
   readonly peers: ActorRef<PeersMessage>;
   /** The writer of the `system` database. */
   readonly system: ActorRef<RouterMessage>;
+  /** Of databases that do not replicate: the tables that do, as they are when a life begins. */
+  readonly sharedTables: () => ReadonlyMap<DatabaseName, readonly TableName[]>;
 }
 
 export const membershipSpec = (parts: MembershipParts): ActorSpec<MembershipMessage> => ({
@@ -55,9 +63,11 @@ const READ_AGAIN_MS = 1_000;
 class Membership implements Actor<MembershipMessage> {
   readonly #context: ActorContext<MembershipMessage>;
   readonly #parts: MembershipParts;
+  readonly #tables: MemberTables;
   #state: MembershipState;
-  #log: LogOpening | null = null;
   #leader: NodeName | null = null;
+  /** The rules that were told last. */
+  #flow: FlowInput | null = null;
   #hasTakenOver = false;
   /** Told that the tables changed, and not yet looked. */
   #isTold = false;
@@ -75,8 +85,14 @@ class Membership implements Actor<MembershipMessage> {
         ownUrl: listens(config) ? config.node.url : '',
         gossips: databases === '*' || databases.some(({ name }) => name === SYSTEM),
       },
-      routes.map(({ name, url }) => ({ name, url })),
+      routes,
+      this.#dataWith(parts.sharedTables()),
     );
+    this.#tables = new MemberTables({
+      own: config.node.name,
+      ask: (question) => context.ask(parts.system, question),
+      changed: this.#tell,
+    });
     context.watch(parts.peers as ActorRef<never>, (terminated) => ({
       type: 'peers.restarted',
       terminated,
@@ -89,11 +105,14 @@ class Membership implements Actor<MembershipMessage> {
       case 'nodes.changed':
         return this.#onChanged();
       case 'peers.restarted':
+        this.#flow = null;
         return this.#step({ type: 'peersRestarted' });
       case 'members.heard':
         return this.#step({ type: 'heard', members: message.members });
       case 'routes.changed':
         return this.#step({ type: 'routesChanged', routes: message.routes });
+      case 'tables.shared':
+        return this.#step({ type: 'dataChanged', data: this.#dataWith(message.shared) });
       case 'members.write':
         return this.#answer(message.replyTo, () => this.#write(message));
       case 'member.end':
@@ -110,7 +129,7 @@ class Membership implements Actor<MembershipMessage> {
   }
 
   stopped(): void {
-    this.#log?.close();
+    this.#tables.close();
   }
 
   describe(): Record<string, unknown> {
@@ -134,6 +153,7 @@ class Membership implements Actor<MembershipMessage> {
       ...[...lives].filter(([, life]) => !life.ended).map(([name]) => name),
       ...routes.map(({ name }) => name).filter((name) => !lives.get(name)?.ended),
     ]);
+    const flow = flowOf(this.#state);
     const problems = [...damaged].map(([name, problem]) => `row '${name}': ${problem}`);
     return {
       standing,
@@ -143,13 +163,21 @@ class Membership implements Actor<MembershipMessage> {
         shown: rows.get(name)?.shown ?? {},
         authorization: rows.get(name)?.authorization ?? null,
         isLeader: name === this.#leader,
+        flow: flowShown(this.#state, flow, name),
         ...(damaged.has(name) && { problem: damaged.get(name) ?? '' }),
       })),
       own: rows.get(this.#state.options.own)?.shown ?? null,
       problems: this.#problem === null ? problems : [this.#problem, ...problems],
+      rules: settleRules(flow),
       isKnown: (name) => isKnown(this.#state, name),
       isAdmitted: (name) => isAdmitted(this.#state, name),
     };
+  }
+
+  #dataWith(shared: ReadonlyMap<DatabaseName, readonly TableName[]>): SharedData {
+    const { databases } = this.#parts.resources.config.replication;
+    const named = databases === '*' ? null : databases.map(({ name }) => databaseName(name));
+    return { databases: named && new Set(named), shared };
   }
 
   /** One look for many changes. Called outside of this actor's turn. */
@@ -168,9 +196,10 @@ class Membership implements Actor<MembershipMessage> {
 
   async #readIfPossible(): Promise<MembershipTables | null> {
     try {
-      await this.#listen();
+      await this.#tables.listen();
       await this.#takeOver();
-      const tables = await this.#read();
+      const { leader, ...tables } = await this.#tables.read();
+      this.#leader = leader;
       this.#problem = null;
       return tables;
     } catch (error) {
@@ -197,7 +226,20 @@ class Membership implements Actor<MembershipMessage> {
   async #step(event: MembershipEvent): Promise<void> {
     const [state, effects] = stepMembership(this.#state, event);
     this.#state = state;
+    // First: a peer that is opened begins with them.
+    this.#tellFlow();
     for (const effect of effects) await this.#carryOut(effect);
+  }
+
+  /** Until the tables were read once, nobody is linked with. */
+  #tellFlow(): void {
+    if (this.#state.standing === 'unknown') return;
+    const flow = flowOf(this.#state);
+    if (isDeepStrictEqual(flow, this.#flow)) return;
+    this.#flow = flow;
+    const message = { type: 'flow.changed', rules: settleRules(flow) } as const;
+    this.#parts.cluster.send(message, 'control');
+    this.#parts.peers.send(message, 'control');
   }
 
   #carryOut(effect: MembershipEffect): void | Promise<void> {
@@ -214,7 +256,9 @@ class Membership implements Actor<MembershipMessage> {
         peers.send({ type: 'members.changed', members: effect.members }, 'control');
         return;
       case 'writeOwn':
-        return this.#writeOwn(effect.generation, effect.url);
+        return this.#writeOwn(effect);
+      case 'keepNotes':
+        return this.#submit(flowNotes(effect.notes), 'add_node');
       case 'recordEnd':
         return this.#submit([lifeWrite(effect.name, { ...effect, ended: true })], 'remove_node');
       case 'deleteRow':
@@ -230,13 +274,18 @@ class Membership implements Actor<MembershipMessage> {
     }
   }
 
-  #writeOwn(generation: number, url: string): Promise<void> {
+  #writeOwn(effect: Extract<MembershipEffect, { type: 'writeOwn' }>): Promise<void> {
+    const { generation, url } = effect;
     const name = this.#parts.resources.config.node.name;
-    const isNew = !this.#state.rows.has(name);
+    const replicates = effect.replicates ?? (this.#state.rows.has(name) ? undefined : true);
     return this.#submit(
       [
         lifeWrite(name, { generation, ended: false }),
-        rowWrite({ name, url: url === '' ? null : url, ...(isNew && { replicates: true }) }),
+        rowWrite({
+          name,
+          url: url === '' ? null : url,
+          ...(replicates !== undefined && { replicates }),
+        }),
         noteWrite(ANNOUNCED_URL, url),
       ],
       'add_node',
@@ -252,6 +301,11 @@ class Membership implements Actor<MembershipMessage> {
     ];
     const ownRow = message.rows.find(({ name }) => name === own);
     if (typeof ownRow?.['url'] === 'string') writes.push(noteWrite(ANNOUNCED_URL, ownRow['url']));
+    const partners = message.rows
+      .map((row) => row['name'] as NodeName)
+      .filter((name) => name !== own);
+    const held = { partners: [...this.#state.partners], rules: rulesToKeep(this.#state) };
+    writes.push(...flowNotes({ ...held, partners: [...new Set([...held.partners, ...partners])] }));
     if (message.leader !== undefined) writes.push(noteWrite(LEADER, message.leader));
     await this.#submit(writes, message.operation);
     await this.#onChanged();
@@ -285,65 +339,6 @@ class Membership implements Actor<MembershipMessage> {
     }
   }
 
-  /** Told of every commit of the database; a writer that began a new life has to be asked anew. */
-  async #listen(): Promise<void> {
-    if (this.#log?.isOpen()) return;
-    this.#log = await this.#context.ask<LogOpening, RouterMessage>(
-      this.#parts.system,
-      (replyTo) => ({ type: 'log.open', listener: this.#tell, replyTo }),
-    );
-  }
-
-  async #read(): Promise<MembershipTables> {
-    const [generations, notes] = await Promise.all([
-      this.#search(GENERATIONS),
-      this.#get('hdb_info', [ANNOUNCED_URL, LEADER]),
-    ]);
-    const [announced, leader] = notes.map((note) => note?.['value']);
-    this.#leader = typeof leader === 'string' ? (leader as NodeName) : null;
-    const nodes = await this.#readNodes(generations);
-    return { nodes, generations, announcedUrl: typeof announced === 'string' ? announced : null };
-  }
-
-  /** One row that cannot be read must not hide the others: then they are read one by one. */
-  async #readNodes(generations: readonly RecordObject[]): Promise<RecordObject[]> {
-    try {
-      return await this.#search(NODES);
-    } catch (error) {
-      if (!(error instanceof SkeinError) || !UNREADABLE.has(error.code)) throw error;
-      const own: string = this.#state.options.own;
-      const names = new Set([own, ...generations.map(({ name }) => String(name))]);
-      const rows = await Promise.all([...names].map((name) => this.#readNode(name)));
-      return rows.filter((row) => row !== undefined);
-    }
-  }
-
-  async #readNode(name: string): Promise<RecordObject | undefined> {
-    try {
-      const [row] = await this.#get(NODES, [name]);
-      return row;
-    } catch (error) {
-      return { name, replicates: `unreadable: ${messageOf(error)}` };
-    }
-  }
-
-  #get(table: string, keys: readonly string[]): Promise<(RecordObject | undefined)[]> {
-    return this.#context.ask<(RecordObject | undefined)[], RouterMessage>(
-      this.#parts.system,
-      (replyTo) => ({ type: 'records.get', table, keys, replyTo }),
-    );
-  }
-
-  #search(table: string): Promise<RecordObject[]> {
-    return this.#context.ask<RecordObject[], RouterMessage>(this.#parts.system, (replyTo) => ({
-      type: 'records.search',
-      table,
-      query: { operator: 'and', conditions: [] },
-      refuseDamaged: true,
-      replyTo,
-    }));
-  }
-
   async #submit(writes: readonly LocalWrite[], operation: string): Promise<void> {
     await this.#context.ask(this.#parts.system, (replyTo) => ({
       type: 'transaction.submit',
@@ -353,12 +348,6 @@ class Membership implements Actor<MembershipMessage> {
     }));
   }
 }
-
-const UNREADABLE: ReadonlySet<string> = new Set(['DAMAGED', 'MALFORMED']);
-
-/** Keys of `hdb_info`, which stays on this node. */
-const ANNOUNCED_URL = 'announced url';
-const LEADER = 'leader';
 
 /** Only ever patched, and never with `ended: false`: whatever comes first, an end stays. */
 const lifeWrite = (name: NodeName, { generation, ended }: Life): LocalWrite => ({
@@ -377,10 +366,4 @@ const rowDelete = (name: NodeName): LocalWrite => ({
   table: NODES,
   type: 'delete',
   keys: [name],
-});
-
-const noteWrite = (key: string, value: string): LocalWrite => ({
-  table: 'hdb_info',
-  type: 'put',
-  records: [{ info_id: key, value }],
 });

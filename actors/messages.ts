@@ -13,6 +13,7 @@ import type { SentEntry, SentRow } from '../protocol/dataFrames.js';
 import type { CopiedPosition } from '../protocol/copyCheckpoint.js';
 import type { EntryNotes } from '../protocol/entry.js';
 import type { FlowRules, OriginScope, TableScope } from '../protocol/flow.js';
+import type { StatedFlow } from '../protocol/flowRules.js';
 import type { LeftOut, PartHeld } from '../protocol/leftOut.js';
 import type { MemberFact, MemberRoute, Standing } from '../protocol/membership.js';
 import type { DatabaseName, NodeName, OriginId, TableName, Version } from '../protocol/ids.js';
@@ -419,6 +420,10 @@ export type MembershipMessage =
   | { readonly type: 'members.heard'; readonly members: readonly MemberFact[] }
   | { readonly type: 'routes.changed'; readonly routes: readonly MemberRoute[] }
   | {
+      readonly type: 'tables.shared';
+      readonly shared: ReadonlyMap<DatabaseName, readonly TableName[]>;
+    }
+  | {
       readonly type: 'members.write';
       /** add_node or update_node, for the log. */
       readonly operation: string;
@@ -445,9 +450,19 @@ export interface MembershipView {
   /** What this node's own row says; null when there is none. */
   readonly own: Readonly<Record<string, unknown>> | null;
   readonly problems: readonly string[];
+  readonly rules: FlowRules;
   readonly isKnown: (name: NodeName) => boolean;
   /** May link with this node now. */
   readonly isAdmitted: (name: NodeName) => boolean;
+}
+
+export interface NodeFlow {
+  readonly source: 'route' | 'hdb_nodes' | 'default';
+  /** False: explicit subscriptions, nothing else passes. */
+  readonly replicateByDefault: boolean;
+  /** From this node's view; absent when no route states it. */
+  readonly route?: StatedFlow;
+  readonly startTimeMs: number | null;
 }
 
 export interface NodeView {
@@ -456,6 +471,8 @@ export interface NodeView {
   readonly shown: Readonly<Record<string, unknown>>;
   readonly authorization: string | null;
   readonly isLeader: boolean;
+  /** What a route or its row states of the flow to and from it. */
+  readonly flow: NodeFlow;
   /** Why its row cannot be read. */
   readonly problem?: string;
 }
@@ -500,6 +517,13 @@ export type ClusterMessage =
       readonly peer: NodeName;
       readonly databases: readonly DatabaseName[];
       readonly members: readonly MemberFact[];
+    }
+  | { readonly type: 'flow.changed'; readonly rules: FlowRules }
+  /** Of a database that does not replicate: its tables that do. */
+  | {
+      readonly type: 'tables.shared';
+      readonly database: DatabaseName;
+      readonly tables: readonly TableName[];
     }
   | { readonly type: 'cluster.overview'; readonly replyTo: Reply<ClusterOverview> };
 

@@ -32,6 +32,8 @@ export const routerSpec = (parts: {
   database: DatabaseName;
   builtIn: readonly TableDefinition[];
   resources: NodeResources;
+  /** Told of all tables when a life begins and when they change. */
+  defined?: (definitions: readonly TableDefinition[]) => void;
 }): ActorSpec<RouterMessage> => {
   const rules: KeptRules = { origins: ALL_ORIGINS };
   return {
@@ -70,11 +72,13 @@ class ShardRouter implements Actor<RouterMessage> {
   readonly #damage: DamageReports;
   readonly #startedMs: number;
   readonly #rules: KeptRules;
+  readonly #defined: (definitions: readonly TableDefinition[]) => void;
   #isRetrying = false;
   /** Why this life ends: its batches cannot be written, or its files are damaged. */
   #failure: Error | null = null;
 
   private constructor(parts: {
+    defined?: (definitions: readonly TableDefinition[]) => void;
     context: ActorContext<RouterMessage>;
     resources: NodeResources;
     store: Store;
@@ -83,6 +87,7 @@ class ShardRouter implements Actor<RouterMessage> {
   }) {
     this.#rules = parts.rules;
     this.#context = parts.context;
+    this.#defined = parts.defined ?? (() => undefined);
     this.#resources = parts.resources;
     this.#store = parts.store;
     this.#catchingUp = parts.catchingUp;
@@ -145,12 +150,14 @@ class ShardRouter implements Actor<RouterMessage> {
     this.#maintainLater();
     this.#indexFill = new IndexFill(parts.store);
     if (this.#indexFill.isNeeded) this.#context.self.send({ type: 'index.fill' });
+    this.#tellTables();
   }
 
   static async open(parts: {
     database: DatabaseName;
     builtIn: readonly TableDefinition[];
     resources: NodeResources;
+    defined?: (definitions: readonly TableDefinition[]) => void;
     context: ActorContext<RouterMessage>;
     rules: KeptRules;
   }): Promise<Actor<RouterMessage>> {
@@ -182,7 +189,7 @@ class ShardRouter implements Actor<RouterMessage> {
       resources.config.replication.maxClockSkewMs,
     );
     catchingUp.takeFrom(rules.origins);
-    return new ShardRouter({ context, resources, store, catchingUp, rules });
+    return new ShardRouter({ ...parts, context, resources, store, catchingUp, rules });
   }
 
   readonly receive = (message: RouterMessage): void | Promise<void> => {
@@ -429,7 +436,12 @@ class ShardRouter implements Actor<RouterMessage> {
     this.#context.startTimer('maintain', this.#maintenance.intervalMs, { type: 'timer.maintain' });
   }
 
+  #tellTables(): void {
+    this.#defined(this.#store.catalog.tables.map(({ definition }) => definition));
+  }
+
   async #definitionsChanged(): Promise<void> {
+    this.#tellTables();
     this.#catchingUp.retry();
     if (this.#indexFill.isNeeded) this.#context.self.send({ type: 'index.fill' });
     await this.#store.eraseRetired();

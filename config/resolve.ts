@@ -95,11 +95,13 @@ function settleReplication(
   const settings = {
     ...routeDefaultsOf(identity),
     own: { name: identity.name, url: identity.url },
+    direction: given.routeDirection ?? 'peer',
   };
   return {
     ...optional('insecure', identity.insecure),
     ...optional('secure', identity.secure),
     routes: readRoutes(given.routes ?? [], settings, findings),
+    routeDirection: settings.direction,
     databases: settleDatabases(given.databases ?? '*', findings),
     maxClockSkewMs: given.maxClockSkew ?? limits.maxClockSkewMsDefault,
     maxTransactionBytes: given.maxTransactionBytes ?? limits.transactionBytesDefault,

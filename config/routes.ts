@@ -5,10 +5,13 @@
 import { messageOf } from '../protocol/errors.js';
 import type { NodeName } from '../protocol/ids.js';
 import { canonicalIp, canonicalNodeName, hostForUrl } from '../protocol/nodeNames.js';
+import { readFlow, type GivenFlow, type RouteDirection } from '../protocol/statedFlow.js';
+import type { DirectionLists } from '../protocol/validate.js';
 import { isPort } from './addresses.js';
-import { collectFindings, type Findings } from './findings.js';
+import { collectFindings, quoted, type Findings } from './findings.js';
 import { isObject } from './validate.js';
-import type { Config, Route } from './types.js';
+import { DEFAULT_DATABASE } from './tableDefinitions.js';
+import type { Config, Route, RouteInput } from './types.js';
 
 /** Word for word what the compatible product logs. */
 export const INVALID_ROUTE = 'Invalid route, must specify a url or host (with port)';
@@ -29,8 +32,25 @@ export const routeDefaultsOf = ({
 });
 
 /** The routes that entries of the configuration mean for a node; what readRoutes would warn of is left out. */
-export const routesOf = (entries: readonly unknown[], { node, replication }: Config): Route[] =>
-  readRoutes(entries, { ...routeDefaultsOf(replication), own: node }, collectFindings());
+export const routesOf = (entries: readonly unknown[], config: Config): Route[] =>
+  readRoutes(entries, settingsOf(config), collectFindings());
+
+/** What a node with this configuration would not start with. */
+export const routeProblems = (entries: readonly unknown[], config: Config): string[] => {
+  const problems: string[] = [];
+  const findings = {
+    ...collectFindings(),
+    problem: (_: unknown, text: string) => void problems.push(text),
+  };
+  readRoutes(entries, settingsOf(config), findings);
+  return problems;
+};
+
+const settingsOf = ({ node, replication }: Config): RouteSettings => ({
+  ...routeDefaultsOf(replication),
+  own: node,
+  direction: replication.routeDirection,
+});
 
 export type RouteReading = { readonly route: Route } | { readonly problem: string };
 
@@ -50,6 +70,7 @@ export function readRoute(entry: unknown, defaults: RouteDefaults): RouteReading
 
 export interface RouteSettings extends RouteDefaults {
   readonly own: { readonly name: NodeName; readonly url: string };
+  readonly direction: RouteDirection;
 }
 
 /** All routes but those to the node itself. Invalid and repeated ones are skipped with a warning. */
@@ -66,13 +87,69 @@ export function readRoutes(
       findings.warn(path, reading.problem);
       continue;
     }
-    const { route } = reading;
+    const route = withFlow(reading.route, entry, { direction: settings.direction, path, findings });
     const reason = reasonToSkip(route, routes.get(route.name), settings);
     if (reason === undefined) routes.set(route.name, route);
     else if (reason !== '') findings.warn(path, reason);
   }
   return [...routes.values()];
 }
+
+/** Rules that cannot be read are no reason to leave a route out: then everything would pass. */
+function withFlow(
+  route: Route,
+  entry: unknown,
+  about: { direction: RouteDirection; path: readonly string[]; findings: Findings },
+): Route {
+  if (!isObject(entry)) return route;
+  const { direction, path, findings } = about;
+  const nameless = (entry as RouteInput).subscriptions?.findIndex(
+    ({ table }) => table === undefined,
+  );
+  if (nameless !== undefined && nameless >= 0) {
+    const place = [...path, 'subscriptions', `${nameless}`, 'table'];
+    findings.problem(place, `${quoted(place)} is required`);
+    return route;
+  }
+  const { flow, problems, strangers } = readFlow(givenIn(entry), { other: route.name, direction });
+  for (const { path: place, text } of problems)
+    findings.problem([...path, ...place], `${quoted([...path, ...place])} ${text}`);
+  for (const { path: place, text } of strangers)
+    findings.warn([...path, ...place], `${quoted([...path, ...place])} has no effect: it ${text}`);
+  return flow === null || flow.replicates === true ? route : { ...route, flow };
+}
+
+// The types are those of the schema, which has been checked.
+function givenIn(entry: RouteInput): GivenFlow {
+  const { replicates, sendsTo, receivesFrom, subscriptions, excludeTables } = entry;
+  return {
+    replicates:
+      typeof replicates === 'object' ? { ...replicates, ...rulesIn(replicates) } : replicates,
+    ...rulesIn({ sendsTo, receivesFrom }),
+    subscriptions: subscriptions?.map(({ database, schema, table, publish, subscribe }) => ({
+      database: database ?? schema ?? DEFAULT_DATABASE,
+      table,
+      publish: publish ?? false,
+      subscribe: subscribe ?? false,
+    })),
+    excludeTables,
+  };
+}
+
+const rulesIn = ({
+  sendsTo,
+  receivesFrom,
+}: {
+  sendsTo?: RouteInput['sendsTo'];
+  receivesFrom?: RouteInput['receivesFrom'];
+}): DirectionLists => ({
+  ...(sendsTo && {
+    sendsTo: sendsTo.map((rule) => (typeof rule === 'string' ? { target: rule } : rule)),
+  }),
+  ...(receivesFrom && {
+    receivesFrom: receivesFrom.map((rule) => (typeof rule === 'string' ? { source: rule } : rule)),
+  }),
+});
 
 // The same list of routes is often given to all nodes, so a route to oneself is no mistake and needs no word.
 function reasonToSkip(

@@ -25,8 +25,8 @@ export interface RoutesChanged {
 }
 
 /**
- * Adds routes at the end of the list. A route to a node that has one to another URL takes its place; one with the same
- * node and URL is skipped. Throws INVALID_REQUEST for an entry that the configuration would not take, and
+ * Adds routes at the end of the list. A route to a node that has one to another URL, or with other rules, takes its
+ * place; one with the same node and URL that says nothing of rules, or the same, is skipped. Throws INVALID_REQUEST for an entry that the configuration would not take, and
  * INVALID_CONFIGURATION for a text that cannot be changed.
  */
 export function setRoutes(
@@ -43,7 +43,8 @@ export function setRoutes(
   for (const [index, entry] of entries.entries()) {
     const reading = readGiven(entry, index, defaults);
     const position = list.findIndex((other) => isSameNode(other.reading, reading.route));
-    if (isSame(list[position]?.reading, reading.route)) {
+    const there = list[position];
+    if (isSame(there?.reading, reading.route) && saysNothingNew(entry, there?.entry)) {
       skipped.push(entry);
       continue;
     }
@@ -116,6 +117,27 @@ const isSame = (reading: RouteReading | undefined, route: Route): boolean =>
   isSameNode(reading, route) &&
   'route' in reading &&
   reading.route.url === route.url;
+
+const RULES = [
+  'replicates',
+  'sendsTo',
+  'receivesFrom',
+  'subscriptions',
+  'excludeTables',
+  'startTime',
+  'revokedCertificates',
+  'shard',
+] as const;
+
+const saysNothingNew = (entry: RouteEntry, there: unknown): boolean => {
+  const said = rulesOf(entry);
+  return Object.keys(said).length === 0 || isDeepStrictEqual(said, rulesOf(there));
+};
+
+const rulesOf = (entry: unknown): Record<string, unknown> =>
+  isObject(entry)
+    ? Object.fromEntries(RULES.filter((key) => key in entry).map((key) => [key, entry[key]]))
+    : {};
 
 /** What the file may not hold, a node would not start with. Warnings are given at the start. */
 function checkEntries(entries: readonly RouteEntry[]): void {

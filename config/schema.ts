@@ -8,6 +8,7 @@ import {
   certificateVerification,
   foreignSections,
   foreignTuningKeys,
+  routeFlow,
   tlsFiles,
 } from './schemaSections.js';
 import {
@@ -28,8 +29,6 @@ import {
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'notify', 'warn', 'error', 'fatal'] as const;
 
-const WHOLE_DATABASES_ONLY =
-  'this version replicates whole databases both ways; remove the key, or name what takes part in replication.databases';
 const ALL_NODES_ONLY =
   'this version keeps every record on every node; remove the key to replicate to all nodes';
 
@@ -52,31 +51,7 @@ const route: ConfigSchema = {
       description: 'Ask the node for changes since this time instead of a full copy.',
       expected: 'milliseconds since 1970 or a date such as 2026-01-31T12:00:00Z',
     },
-    replicates: {
-      type: ['boolean', 'object'],
-      description: 'Directions of the flow; `true`: both.',
-      ...refused(WHOLE_DATABASES_ONLY, true),
-    },
-    sendsTo: {
-      type: ['array', 'string', 'boolean'],
-      description: 'Nodes and databases to send to.',
-      ...refused(WHOLE_DATABASES_ONLY),
-    },
-    receivesFrom: {
-      type: ['array', 'string', 'boolean'],
-      description: 'Nodes and databases to receive from.',
-      ...refused(WHOLE_DATABASES_ONLY),
-    },
-    subscriptions: {
-      type: 'array',
-      description: 'Explicit subscriptions to single tables.',
-      ...refused(WHOLE_DATABASES_ONLY),
-    },
-    excludeTables: {
-      type: 'array',
-      description: 'Tables that stay away from this route.',
-      ...refused(WHOLE_DATABASES_ONLY, []),
-    },
+    ...routeFlow,
     revokedCertificates: {
       type: 'array',
       description: 'Serial numbers of certificates that are no longer trusted.',
@@ -181,10 +156,13 @@ const replicationKeys = section('How this node takes part in a cluster.', {
     minimum: 0,
     ...refused(ALL_NODES_ONLY),
   }),
-  routeDirection: oneOf(['peer', 'local'], 'Whose view the directions of routes are.', {
-    defaultText: 'peer',
-    ...later('peer'),
-  }),
+  routeDirection: oneOf(
+    ['peer', 'local'],
+    'Whose view the flags sends and receives are: of the other node (peer) or of this one.',
+    {
+      defaultText: 'peer',
+    },
+  ),
   tombstoneRetention: duration(
     'How long deleted records are remembered; not shorter than logging.auditRetention.',
     { defaultText: '10d' },

@@ -50,6 +50,55 @@ export const tlsFiles: ConfigSchema = section('Certificate, authority and key.',
   uses: names('Listeners this entry serves.'),
 });
 
+const tables = (description: string): ConfigSchema => listOf(text('Name of a table.'), description);
+
+const rules = (node: 'target' | 'source', description: string): ConfigSchema =>
+  listOf(
+    {
+      ...section('A rule.', {
+        [node]: text('Name of the other node.'),
+        database: text('Name of a database; all without it.'),
+        excludeTables: tables('Tables of it that do not pass.'),
+      }),
+      type: ['string', 'object'],
+      minLength: 1,
+      expected: `the name of a node, or an object with ${node}, database, excludeTables`,
+    },
+    description,
+  );
+
+const directions = {
+  sendsTo: rules('target', "What this node sends: lists of this node's view."),
+  receivesFrom: rules('source', "What this node takes: lists of this node's view."),
+};
+
+/** What a route says of the flow of data. */
+export const routeFlow: Readonly<Record<string, ConfigSchema>> = {
+  replicates: {
+    ...section('Directions of the flow; `true`: both, `false`: none.', {
+      sends: flag(
+        'Whether the other node sends; with routeDirection `local`, whether this one does.',
+      ),
+      receives: flag('Whether the other node receives; with `local`, whether this one does.'),
+      ...directions,
+    }),
+    type: ['boolean', 'object'],
+    expected: 'true, false, or an object with sends, receives, sendsTo, receivesFrom',
+  },
+  ...directions,
+  subscriptions: listOf(
+    section('A table.', {
+      database: text('Its database; data by default.'),
+      schema: text('The same as `database`.'),
+      table: { ...text('Name of the table.'), neverNull: true },
+      publish: flag('This node sends it.'),
+      subscribe: flag('This node takes it.'),
+    }),
+    'Single tables that pass, and nothing else.',
+  ),
+  excludeTables: tables('Tables that pass neither way, in every database.'),
+};
+
 const allForeign = (...keys: string[]): Record<string, ConfigSchema> =>
   Object.fromEntries(keys.map((key) => [key, foreign('No effect in Skein.')]));
 

@@ -2,7 +2,9 @@
  * The settled configuration of one node: complete, validated, frozen. `load.ts` makes it from file,
  * environment and arguments; `startNode` from a partial object. Units are in the names.
  */
+import type { StatedFlow } from '../protocol/flowRules.js';
 import type { NodeName } from '../protocol/ids.js';
+import type { ReceivingRule, Replicates, SendingRule } from '../protocol/validate.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 
 export interface ListenAddress {
@@ -17,6 +19,8 @@ export interface Route {
   /** ws:// or wss:// or memory: URL to dial. */
   readonly url: string;
   readonly startTimeMs?: number;
+  /** From this node's view; absent: it says nothing of directions, and everything passes both ways. */
+  readonly flow?: StatedFlow;
 }
 
 export interface DatabaseSelection {
@@ -40,6 +44,8 @@ export interface Config {
     /** TLS port; its implementation belongs to the certificates work, refused until then. */
     readonly secure?: ListenAddress;
     readonly routes: readonly Route[];
+    /** Whose view the flags `sends` and `receives` are, in routes and in operations: that of the other node by default. */
+    readonly routeDirection: 'peer' | 'local';
     readonly databases: '*' | readonly DatabaseSelection[];
     readonly maxClockSkewMs: number;
     /** How long deletes are remembered; not less than `logging.auditRetentionMs`. */
@@ -87,6 +93,7 @@ export interface ConfigInput {
     port?: number | string | null;
     securePort?: number | string | null;
     routes?: readonly (string | RouteInput)[];
+    routeDirection?: 'peer' | 'local';
     databases?: '*' | readonly (string | { name: string })[];
     maxClockSkew?: number;
     tombstoneRetention?: number | string;
@@ -131,5 +138,19 @@ export interface RouteInput {
   url?: string;
   port?: number;
   startTime?: number | string;
+  replicates?: boolean | Replicates;
+  sendsTo?: readonly (string | SendingRule)[];
+  receivesFrom?: readonly (string | ReceivingRule)[];
+  subscriptions?: readonly SubscriptionInput[];
+  excludeTables?: readonly string[];
   [key: string]: unknown;
+}
+
+export interface SubscriptionInput {
+  database?: string;
+  /** The same as `database`. */
+  schema?: string;
+  table: string;
+  publish?: boolean;
+  subscribe?: boolean;
 }

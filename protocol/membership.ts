@@ -11,10 +11,14 @@
  * Invariants: a peer is open only while this node is a member and the peer's life has not ended; a row of the node
  * table alone makes nobody a member; a row that cannot be read takes nothing away.
  */
+import type { FlowInput, StatedFlow } from './flowRules.js';
 import type { NodeName } from './ids.js';
 import { limits } from './limits.js';
+import { newNotes, ownDirections, passesWith } from './memberFlow.js';
 import { isCanonicalNodeName } from './nodeNames.js';
 import { isGeneration, readLife, readRows, type Life, type NodeRow } from './nodeRows.js';
+import { isApart, isPlain, type RowRules } from './rowRules.js';
+import type { Replicates } from './schemas/clusterSchemas.js';
 
 export type { Life } from './nodeRows.js';
 
@@ -32,7 +36,13 @@ export interface MemberFact {
 export interface MemberRoute {
   readonly name: NodeName;
   readonly url: string;
+  readonly startTimeMs?: number;
+  /** From this node's view; absent: it says nothing of directions. */
+  readonly flow?: StatedFlow;
 }
+
+/** What of the databases takes part, by configuration and definitions. */
+export type SharedData = Pick<FlowInput, 'databases' | 'shared'>;
 
 export interface MembershipOptions {
   readonly own: NodeName;
@@ -52,6 +62,9 @@ export interface MembershipState {
   readonly recorded: ReadonlySet<string>;
   readonly rows: ReadonlyMap<NodeName, NodeRow>;
   readonly routes: readonly MemberRoute[];
+  readonly data: SharedData;
+  /** Nodes that this node added, or that added it: their rows are rules of this node. Others it only heard of. */
+  readonly partners: ReadonlySet<NodeName>;
   /** URLs told by peers, for members whose row is not here yet. */
   readonly heardUrls: ReadonlyMap<NodeName, string>;
   /** Peers asked for, with the URLs they were asked for with. */
@@ -66,11 +79,20 @@ export interface MembershipTables {
   readonly generations: readonly Readonly<Record<string, unknown>>[];
   /** The URL this node last wrote into its own row. */
   readonly announcedUrl: string | null;
+  readonly notes?: FlowNotes;
+}
+
+/** What this node alone knows of the others, kept over restarts. */
+export interface FlowNotes {
+  readonly partners: readonly NodeName[];
+  /** Of rows that let not everything pass, as they were last read. */
+  readonly rules: ReadonlyMap<NodeName, RowRules>;
 }
 
 export type MembershipEvent =
   | { readonly type: 'tablesRead'; readonly tables: MembershipTables }
   | { readonly type: 'routesChanged'; readonly routes: readonly MemberRoute[] }
+  | { readonly type: 'dataChanged'; readonly data: SharedData }
   | { readonly type: 'heard'; readonly members: readonly MemberFact[] }
   /** The actor above the links began anew and knows of none. */
   | { readonly type: 'peersRestarted' };
@@ -80,7 +102,14 @@ export type MembershipEffect =
   | { readonly type: 'closePeer'; readonly name: NodeName; readonly reason: string }
   | { readonly type: 'tellPeers'; readonly members: readonly MemberFact[] }
   /** Write this node's own row, and that its life goes on. */
-  | { readonly type: 'writeOwn'; readonly generation: number; readonly url: string }
+  | {
+      readonly type: 'writeOwn';
+      readonly generation: number;
+      readonly url: string;
+      /** Absent: as the row has it. */
+      readonly replicates?: boolean | Replicates;
+    }
+  | { readonly type: 'keepNotes'; readonly notes: FlowNotes }
   /** A peer says that a node was removed: keep it. */
   | { readonly type: 'recordEnd'; readonly name: NodeName; readonly generation: number }
   /** A row that names no member any more. */
@@ -90,6 +119,7 @@ export type MembershipEffect =
 export const startMembership = (
   options: MembershipOptions,
   routes: readonly MemberRoute[],
+  data: SharedData = { databases: null, shared: new Map() },
 ): MembershipState => ({
   options,
   standing: 'unknown',
@@ -97,6 +127,8 @@ export const startMembership = (
   recorded: new Set(),
   rows: new Map(),
   routes,
+  data,
+  partners: new Set(),
   heardUrls: new Map(),
   open: new Map(),
   damaged: new Map(),
@@ -111,6 +143,8 @@ export const stepMembership = (
       return onTables(state, event.tables);
     case 'routesChanged':
       return onRoutes(state, event.routes);
+    case 'dataChanged':
+      return settle({ ...state, data: event.data }, state);
     case 'heard':
       return onHeard(state, event.members);
     case 'peersRestarted':
@@ -127,10 +161,13 @@ export const nextGeneration = (facts: readonly MemberFact[], name: NodeName): nu
   return life.ended ? life.generation + 1 : life.generation;
 };
 
-/** Everything known, sorted by name. URLs only heard are not passed on: two of one node would go round for ever. */
+/**
+ * Everything known, sorted by name. URLs only heard are not passed on: two of one node would go round for ever. Nor are
+ * those of nodes with directions: who has not read the rules must not dial.
+ */
 export const factsOf = (state: MembershipState): MemberFact[] =>
   [...state.lives]
-    .map(([name, life]) => ({ name, ...life, url: life.ended ? null : rowUrl(state, name) }))
+    .map(([name, life]) => ({ name, ...life, url: life.ended ? null : toldUrl(state, name) }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 
 /** What peers are told: all of it, as long as one frame takes it; members before those that were removed. */
@@ -174,11 +211,15 @@ const onTables = (
     takeLife(lives, life);
     if (life.ended) recorded.add(lifeKey(life.name, life.generation));
   }
-  const { rows, damaged } = readRows(tables.nodes, state.rows);
-  const tablesRead = { ...state, lives, recorded, rows, damaged };
+  const isOver = (name: NodeName): boolean => lives.get(name)?.ended === true;
+  const notes = tables.notes ?? { partners: [], rules: new Map<NodeName, RowRules>() };
+  const kept = new Map([...notes.rules].filter(([name]) => !isOver(name)));
+  const { rows, damaged } = readRows(tables.nodes, state.rows, kept);
+  const partners = new Set(notes.partners.filter((name) => !isOver(name)));
+  const tablesRead = { ...state, lives, recorded, rows, damaged, partners };
   const [read, own] = withOwnRow(tablesRead, tables.announcedUrl);
   const [next, effects] = settle(read, state);
-  return [next, [...own, ...strayRows(next), ...effects]];
+  return [next, [...own, ...strayRows(next), ...newNotes(next, notes), ...effects]];
 };
 
 /**
@@ -193,20 +234,26 @@ const withOwnRow = (
   const standing = standingOf(read);
   const registers = standing === 'alone' && read.routes.length > 0;
   const isMissing = !read.rows.has(own) && !read.damaged.has(own);
-  const differs = standing === 'member' && (isMissing || announcedUrl !== ownUrl);
+  const replicates = ownDirections(read);
+  const hasNews = isMissing || announcedUrl !== ownUrl || replicates !== undefined;
+  const differs = standing === 'member' && hasNews;
   if (!registers && !differs) return [{ ...read, standing }, []];
   const generation = read.lives.get(own)?.generation ?? 1;
   const lives = new Map(read.lives).set(own, { generation, ended: false });
-  return [{ ...read, lives, standing: 'member' }, [{ type: 'writeOwn', generation, url: ownUrl }]];
+  const effect = { type: 'writeOwn', generation, url: ownUrl } as const;
+  return [
+    { ...read, lives, standing: 'member' },
+    [replicates === undefined ? effect : { ...effect, replicates }],
+  ];
 };
 
-/** A node that was alone registers itself with its first route, as at a start. */
+/** A node that was alone registers itself with its first route, as at a start; a member says its new directions. */
 const onRoutes = (
   state: MembershipState,
   routes: readonly MemberRoute[],
 ): [MembershipState, MembershipEffect[]] => {
   const routed = { ...state, routes };
-  if (state.standing !== 'alone') return settle(routed, state);
+  if (state.standing !== 'alone' && state.standing !== 'member') return settle(routed, state);
   const [registered, own] = withOwnRow(routed, state.options.ownUrl);
   const [next, effects] = settle(registered, state);
   return [next, [...own, ...effects]];
@@ -282,11 +329,12 @@ const endsToRecord = (state: MembershipState, before: MembershipState): Membersh
 const wantedPeers = (state: MembershipState): Map<NodeName, readonly string[]> => {
   const wanted = new Map<NodeName, readonly string[]>();
   if (state.standing !== 'member' && state.standing !== 'alone') return wanted;
-  if (state.rows.get(state.options.own)?.replicates === false) return wanted;
+  const ownRow = state.rows.get(state.options.own);
+  if (ownRow && isApart(ownRow.rules)) return wanted;
   const names = new Set([...state.lives.keys(), ...state.routes.map(({ name }) => name)]);
   for (const name of names) {
     if (name === state.options.own || state.lives.get(name)?.ended) continue;
-    if (state.rows.get(name)?.replicates === false) continue;
+    if (!passesWith(state, name)) continue;
     wanted.set(name, urlsOf(state, name));
   }
   return wanted;
@@ -302,6 +350,11 @@ const urlsOf = (state: MembershipState, name: NodeName): string[] => {
 const rowUrl = (state: MembershipState, name: NodeName): string | null =>
   state.rows.get(name)?.url ?? null;
 
+const toldUrl = (state: MembershipState, name: NodeName): string | null => {
+  const row = state.rows.get(name);
+  return row && isPlain(row.rules) ? row.url : null;
+};
+
 const isRouted = (state: MembershipState, name: NodeName): boolean =>
   state.routes.some((route) => route.name === name);
 
@@ -309,6 +362,9 @@ const whyClosed = (state: MembershipState, name: NodeName): string => {
   if (state.standing === 'removed') return 'this node was removed from the cluster';
   if (state.standing === 'mismatch') return 'this node is not among the registered nodes';
   if (state.lives.get(name)?.ended) return `${name} was removed from the cluster`;
+  const row = state.rows.get(name);
+  if (isKnown(state, name) && !(row && isApart(row.rules)))
+    return `nothing passes between this node and ${name}`;
   return `${name} is no member any more`;
 };
 

@@ -5,6 +5,7 @@
 import { nodeName, type NodeName } from './ids.js';
 import { limits } from './limits.js';
 import { isCanonicalNodeName } from './nodeNames.js';
+import { rulesIn, rulesProblem, type RowRules } from './rowRules.js';
 
 export interface Life {
   readonly generation: number;
@@ -15,8 +16,7 @@ export interface Life {
 export interface NodeRow {
   readonly name: NodeName;
   readonly url: string | null;
-  /** False: registered, but takes no part. */
-  readonly replicates: boolean;
+  readonly rules: RowRules;
   /** All that the row says, for status; without secrets. */
   readonly shown: Readonly<Record<string, unknown>>;
   readonly authorization: string | null;
@@ -31,16 +31,25 @@ export const readLife = (
   return { name: nodeName(name), generation, ended: ended === true };
 };
 
+/**
+ * `before` are the rows as they were last read; `kept` the rules that let not everything pass as they were last read, also
+ * by an earlier process: what cannot be read any more must not become permission.
+ */
 export const readRows = (
   stored: readonly Readonly<Record<string, unknown>>[],
   before: ReadonlyMap<NodeName, NodeRow>,
+  kept: ReadonlyMap<NodeName, RowRules> = new Map(),
 ): { rows: Map<NodeName, NodeRow>; damaged: Map<string, string> } => {
   const rows = new Map<NodeName, NodeRow>();
   const damaged = new Map<string, string>();
   for (const row of stored) {
     const read = readRow(row);
     if ('row' in read) {
-      rows.set(read.row.name, read.row);
+      const { name } = read.row;
+      // Null says nothing: it takes no rule away.
+      const rules =
+        row['replicates'] == null ? (before.get(name)?.rules ?? kept.get(name)) : undefined;
+      rows.set(name, rules ? { ...read.row, rules } : read.row);
       continue;
     }
     damaged.set(read.under, read.problem);
@@ -48,35 +57,45 @@ export const readRows = (
     const held = before.get(nodeName(read.under));
     if (held) rows.set(held.name, held);
   }
+  for (const [name, rules] of kept) if (!rows.has(name)) rows.set(name, unread(name, rules));
   return { rows, damaged };
 };
+
+const unread = (name: NodeName, rules: RowRules): NodeRow => ({
+  name,
+  url: null,
+  rules,
+  shown: {},
+  authorization: null,
+});
 
 const readRow = (
   row: Readonly<Record<string, unknown>>,
 ): { row: NodeRow } | { under: string; problem: string } => {
-  const { name, url, replicates } = row;
+  const { name, url } = row;
   const under = typeof name === 'string' ? name : String(name);
   if (typeof name !== 'string' || !isCanonicalNodeName(name))
     return { under, problem: `'${under}' is no node name` };
-  if (url !== undefined && url !== null && typeof url !== 'string')
-    return { under, problem: "'url' is no text" };
-  if (typeof url === 'string' && url.length > limits.urlCharactersMax)
-    return { under, problem: `'url' is longer than ${limits.urlCharactersMax} characters` };
-  if (!isReplicates(replicates))
-    return { under, problem: "'replicates' is neither true nor false" };
+  const problem = urlProblem(url) ?? rulesProblem(row);
+  if (problem !== undefined) return { under, problem };
   return {
     row: {
       name: nodeName(name),
       url: typeof url === 'string' && url !== '' ? url : null,
-      replicates: replicates !== false,
+      rules: rulesIn(row),
       shown: withoutSecrets(row),
       authorization: typeof row['authorization'] === 'string' ? row['authorization'] : null,
     },
   };
 };
 
-const isReplicates = (value: unknown): boolean =>
-  value === undefined || value === null || typeof value === 'boolean';
+const urlProblem = (url: unknown): string | undefined => {
+  if (url === undefined || url === null) return undefined;
+  if (typeof url !== 'string') return "'url' is no text";
+  if (url.length > limits.urlCharactersMax)
+    return `'url' is longer than ${limits.urlCharactersMax} characters`;
+  return undefined;
+};
 
 const withoutSecrets = ({
   authorization: _authorization,

@@ -5,10 +5,17 @@
 import { homedir } from 'node:os';
 import { resolveConfig } from '../../config/resolve.js';
 import type { ConfigInput } from '../../config/types.js';
+import { isNothing } from '../../protocol/flow.js';
 import { SkeinError } from '../../protocol/errors.js';
 import type { Operation, User } from '../../protocol/operations.js';
 import type { ActorRef, Reply } from '../kernel/types.js';
-import type { ClusterMessage, ClusterOverview, RouterMessage } from '../messages.js';
+import type {
+  ClusterMessage,
+  ClusterOverview,
+  DatabaseStatus,
+  PeerStatus,
+  RouterMessage,
+} from '../messages.js';
 import type { NodeHandle } from '../node.js';
 import { startCore, type RunningNode, type StartOptions } from '../startNode.js';
 import type { MemoryNetwork } from '../transport/memory.js';
@@ -143,11 +150,17 @@ const isSynced = (
     (status) => database === undefined || status.database === database,
   );
   const linked = overview.peers.filter((peer) => peer.connected);
-  if (core.config.replication.routes.length > 0 && linked.length === 0) return false;
+  const rules = overview.membership?.rules;
+  if (!rules || (core.config.replication.routes.length > 0 && linked.length === 0)) return false;
+  // From a peer that gives nothing of a database there is nothing to wait for.
+  const gives = (peer: PeerStatus, { database: name }: DatabaseStatus): boolean =>
+    !isNothing(rules.link(peer.name, name).receives);
   return watched.every(
     (status) =>
       status.ready &&
-      linked.every((peer) => status.peers.some((standing) => standing.peer === peer.name)) &&
+      linked
+        .filter((peer) => gives(peer, status))
+        .every((peer) => status.peers.some((standing) => standing.peer === peer.name)) &&
       status.peers.every((standing) => standing.entriesBehind === 0),
   );
 };

@@ -13,13 +13,23 @@ import {
   type StandingReading,
   type State,
 } from '../../protocol/standing.js';
-import type { DamageStatus, DatabaseStatus, PeerStatus, StreamStatus } from '../messages.js';
+import { isNothing, type FlowRules, type LinkScope } from '../../protocol/flow.js';
+import { mirrored, type StatedFlow } from '../../protocol/flowRules.js';
+import { nodeName } from '../../protocol/ids.js';
+import type {
+  DamageStatus,
+  DatabaseStatus,
+  NodeFlow,
+  PeerStatus,
+  StreamStatus,
+} from '../messages.js';
 
 /** A member as its row has it, without secrets. */
 export interface MemberShape {
   readonly name: string;
   readonly shown: Readonly<Record<string, unknown>>;
   readonly isLeader: boolean;
+  readonly flow?: NodeFlow;
 }
 
 /** `maxClockSkewMs`: how far ahead of the clock a stamp may lie. */
@@ -95,10 +105,12 @@ export const connectionShape = (
     readonly databases: readonly DatabaseStatus[];
     readonly member: MemberShape | undefined;
     readonly silentMsMax: number;
+    /** This node, and its rules; absent: they are not known, and hide nothing. */
+    readonly own?: { readonly name: string; readonly rules: FlowRules };
   },
 ): RecordObject => ({
   replicates: true,
-  ...(seen.member && memberFields(seen.member)),
+  ...(seen.member && memberFields(seen.member, seen.own?.name)),
   name: peer.name,
   url: peer.url,
   connected: peer.connected,
@@ -106,30 +118,66 @@ export const connectionShape = (
   ...(peer.reason !== undefined && { reason: peer.reason }),
   ...(!peer.connected && { attempt: peer.attempt }),
   ...(peer.nextTryMs !== undefined && { nextTry: peer.nextTryMs }),
-  database_sockets: peer.databases.map((stream) =>
-    socketShape({
+  database_sockets: peer.databases.flatMap((stream) => {
+    const scope = seen.own?.rules.link(peer.name, stream.database);
+    // What passes neither way has no socket.
+    if (scope && isNothing(scope.sends) && isNothing(scope.receives)) return [];
+    return socketShape({
       peer,
       stream,
       database: seen.databases.find((status) => status.database === stream.database),
       silentMsMax: seen.silentMsMax,
-    }),
-  ),
+      closed: closedIn(scope, seen.member?.flow),
+    });
+  }),
 });
 
+/** Why a direction is closed by this node's rules; undefined: it is not. */
+interface ClosedDirections {
+  readonly sends: ClosedReading | undefined;
+  readonly receives: ClosedReading | undefined;
+}
+
+const closedIn = (scope: LinkScope | undefined, flow: NodeFlow | undefined): ClosedDirections => {
+  const of = (direction: 'sends' | 'receives'): ClosedReading | undefined =>
+    scope && isNothing(scope[direction])
+      ? { state: 'CLOSED', reason: `${direction}: false (${flow?.source ?? 'default'})` }
+      : undefined;
+  return { sends: of('sends'), receives: of('receives') };
+};
+
 /** A member this node has no link with and tries none. */
-export const memberShape = (member: MemberShape): RecordObject => ({
+export const memberShape = (member: MemberShape, own?: string): RecordObject => ({
   replicates: true,
-  ...memberFields(member),
+  ...memberFields(member, own),
   name: member.name,
   connected: false,
   database_sockets: [],
 });
 
-const memberFields = ({ shown, isLeader }: MemberShape): RecordObject => ({
+const memberFields = (
+  { name: peer, shown, isLeader, flow }: MemberShape,
+  own: string | undefined,
+): RecordObject => ({
   ...Object.fromEntries(
     Object.entries(shown).filter(([name, value]) => value != null && !HIDDEN.has(name)),
   ),
   ...(isLeader && { isLeader }),
+  ...(flow && { replicateByDefault: flow.replicateByDefault }),
+  ...(flow?.startTimeMs != null && { start_time: flow.startTimeMs }),
+  ...(flow?.route && own !== undefined && routeFields(flow.route, { own, peer })),
+});
+
+/** In the words of a row: directions from the view of the other node, subscriptions from that of this one. */
+const routeFields = (
+  { replicates, subscriptions }: StatedFlow,
+  { own, peer }: { own: string; peer: string },
+): RecordObject => ({
+  replicates:
+    typeof replicates === 'boolean'
+      ? replicates
+      : mirrored(replicates, { view: nodeName(own), other: nodeName(peer) }),
+  ...(subscriptions && { subscriptions }),
 });
 
 /** Secrets, and what the documented answer leaves out. */
@@ -140,16 +188,19 @@ interface Place {
   readonly stream: StreamStatus;
   readonly database: DatabaseStatus | undefined;
   readonly silentMsMax: number;
+  readonly closed: ClosedDirections;
 }
 
 const socketShape = (place: Place): RecordObject => {
-  const { peer, stream, database } = place;
+  const { peer, stream, database, closed } = place;
   const standing = database?.peers.find((known) => known.peer === peer.name);
-  const receiving = readReceiving(place);
-  const sending = readSending(place);
+  const receiving = closed.receives ?? readReceiving(place);
+  const sending = closed.sends ?? readSending(place);
+  const isReceived = closed.receives !== undefined || standing !== undefined;
+  const isSent = closed.sends !== undefined || stream.isServed;
   return {
     database: stream.database,
-    connected: peer.connected && standing !== undefined && stream.isServed,
+    connected: peer.connected && isReceived && isSent,
     ...(peer.rttMs !== undefined && { latency: peer.rttMs, rttMs: peer.rttMs }),
     thread_id: `peer:${peer.name}`,
     nodes: standing?.sources ?? [],
@@ -189,7 +240,12 @@ const documentedTimes = ({ sending, receiving }: StreamStatus): RecordObject => 
 });
 
 /** Numbers are absent where nothing is known. */
-type Reading = StandingReading | Pick<StandingReading, 'state' | 'reason'>;
+type Reading = StandingReading | Pick<StandingReading, 'state' | 'reason'> | ClosedReading;
+
+interface ClosedReading {
+  readonly state: 'CLOSED';
+  readonly reason: string;
+}
 
 const readReceiving = ({ peer, stream, database, silentMsMax }: Place): Reading => {
   const { receiving } = stream;
@@ -261,12 +317,13 @@ const refusedThere = (
 const silence = ({ lastHeardMs }: PeerStatus, nowMs: number): number =>
   lastHeardMs === undefined ? 0 : Math.max(0, nowMs - lastHeardMs);
 
-const WORST_FIRST: readonly State[] = [
+const WORST_FIRST: readonly (State | 'CLOSED')[] = [
   'DISCONNECTED',
   'STALLED',
   'FALLING_BEHIND',
   'CATCHING_UP',
   'HEALTHY',
+  'CLOSED',
 ];
 
 /** The worse of both directions, and why. */

@@ -6,7 +6,8 @@ import type { Config } from '../../config/types.js';
 import { SkeinError } from '../../protocol/errors.js';
 import { limits } from '../../protocol/limits.js';
 import { isLeap, type MemberFact } from '../../protocol/membership.js';
-import { compileSchema } from '../../protocol/validate.js';
+import { rulesProblem } from '../../protocol/rowRules.js';
+import { compileSchema, type Replicates, type TableSubscription } from '../../protocol/validate.js';
 import { listens } from '../listener.js';
 import type { MembershipView } from '../messages.js';
 import { PeerRefused } from '../peerOperation.js';
@@ -23,7 +24,12 @@ export interface AddNodeBack {
   readonly generations: Readonly<Record<string, number>>;
   /** Whether the sender takes part in a cluster, be it one of its own; absent: it does. */
   readonly member?: boolean;
-  readonly replicates?: boolean;
+  /** What is said of taking part, or of the directions between both; an object is from the sender's view. */
+  readonly replicates?: boolean | Replicates;
+  /** From the receiver's view; null: no more. */
+  readonly subscriptions?: readonly TableSubscription[] | null;
+  /** Nobody has said a word of directions. */
+  readonly plain?: boolean;
   readonly shard?: number;
   /** Only with `retain_authorization`. */
   readonly authorization?: string;
@@ -56,7 +62,10 @@ const schemas = {
       url: { type: ['string', 'null'], maxLength: limits.urlCharactersMax },
       generations,
       member: { type: 'boolean' },
-      replicates: { type: 'boolean' },
+      // Checked by rulesProblem.
+      replicates: { type: ['boolean', 'object'] },
+      subscriptions: { type: ['array', 'null'] },
+      plain: { type: 'boolean' },
       shard,
       authorization: { type: 'string', maxLength: 10_000 },
     },
@@ -87,6 +96,8 @@ export const readPeerOperation = (
   if (!problemsOf)
     throw new SkeinError('INVALID_REQUEST', `Operation '${name.slice(0, 100)}' not found`);
   const problems = problemsOf(body);
+  const misruled = rulesProblem(body);
+  if (misruled !== undefined) problems.push(misruled);
   if (problems.length > 0) throw new SkeinError('INVALID_REQUEST', problems.join('. '));
   return body as unknown as AddNodeBack | RemoveNodeBack;
 };

@@ -13,9 +13,16 @@ import type { MembershipView } from '../messages.js';
 import { PeerRefused, PeerUnreachable } from '../peerOperation.js';
 import type { OperationContext } from './context.js';
 import { ownUrl, readJoinAnswer, takesPart, type JoinAnswer } from './joining.js';
+import {
+  holdsDirections,
+  joinRules,
+  saysApart,
+  type JoinRules,
+  type ToldRules,
+} from './memberRules.js';
 
 export const addNode = async (context: OperationContext, fields: NodeFields): Promise<string> => {
-  const { name, problem } = await join(context, 'add_node', { replicates: true, ...fields });
+  const { name, problem } = await join(context, 'add_node', fields);
   return `Successfully added '${name}' to cluster${suffix(problem)}`;
 };
 
@@ -44,7 +51,10 @@ export const configureCluster = async (
   context: OperationContext,
   connections: readonly NodeFields[],
 ): Promise<string> => {
-  for (const connection of connections) targetOf(context, connection);
+  for (const connection of connections) {
+    const { name: other } = targetOf(context, connection);
+    joinRules(context, connection, { other, known: undefined });
+  }
   const view = await viewOf(context);
   for (const { name } of view.nodes)
     if (name !== context.config.node.name) await remove(context, view, name);
@@ -80,26 +90,14 @@ const resolve = (context: OperationContext, { hostname, url }: NodeTarget): Targ
   return reading.route;
 };
 
-/** Whom to add: not this node, nor one that could not be linked with, nor with fields that have no effect yet. */
+/** Whom to add: not this node, nor one that could not be linked with. */
 const targetOf = (context: OperationContext, fields: NodeFields): Target => {
   const target = resolve(context, fields);
   const own = context.config.node.name;
-  refuseUnsupported(fields);
   if (target.name === own) throw invalidRequest(`Should not connect to self: ${own}`);
   if (target.url.startsWith('wss:'))
     throw invalidRequest(`TLS replication is not available yet, give '${target.name}' a ws:// url`);
   return target;
-};
-
-/** What changes nothing yet must not look as if it did. */
-const refuseUnsupported = (fields: NodeFields): void => {
-  const unsupported = (['subscriptions', 'sendsTo', 'receivesFrom', 'start_time'] as const).find(
-    (field) => fields[field] !== undefined,
-  );
-  if (unsupported !== undefined)
-    throw invalidRequest(`'${unsupported}' is not supported by this version`);
-  if (typeof fields.replicates === 'object')
-    throw invalidRequest("directions in 'replicates' are not supported by this version");
 };
 
 /** Both ends write; the other one first, so that a refusal leaves nothing behind. */
@@ -111,11 +109,17 @@ const join = async (
   const target = targetOf(context, fields);
   const own = context.config.node.name;
   const view = await viewOf(context);
+  const rules = rulesFor(context, view, { operation, target, fields });
   const proposal = {
     [own]: nextGeneration(view.facts, own),
     [target.name]: nextGeneration(view.facts, target.name),
   };
-  const { answer, problem } = await askTarget(context, view, { target, fields, proposal });
+  const { answer, problem } = await askTarget(context, view, {
+    target,
+    fields,
+    told: rules.told,
+    proposal,
+  });
   const lives = [own, target.name].map((name) => ({
     name,
     generation: Math.max(proposal[name] ?? 1, answer?.generations[name] ?? 1),
@@ -124,7 +128,7 @@ const join = async (
     type: 'members.write',
     operation,
     lives,
-    rows: rowsOf(context, view, { target, fields, answer }),
+    rows: rowsOf(context, view, { target, fields, rules, answer }),
     ...(fields.isLeader === true && { leader: target.name }),
     replyTo,
   }));
@@ -134,6 +138,26 @@ const join = async (
   return { name: target.name, problem };
 };
 
+/** An add that says nothing of directions leaves those that were stated; else it takes everything both ways. */
+const rulesFor = (
+  context: OperationContext,
+  view: MembershipView,
+  request: { operation: 'add_node' | 'update_node'; target: Target; fields: NodeFields },
+): JoinRules => {
+  const { operation, target, fields } = request;
+  const known = view.nodes.find(({ name }) => name === target.name)?.shown;
+  const { replicates, ...rest } = fields;
+  const isPlainAdd =
+    operation === 'add_node' && replicates === undefined && !holdsDirections(known);
+  const plain = isPlainAdd && !saysDirections(rest);
+  const said = plain ? { ...rest, replicates: true } : fields;
+  const rules = joinRules(context, said, { other: target.name, known });
+  return plain ? { ...rules, told: { ...rules.told, plain } } : rules;
+};
+
+const saysDirections = ({ sendsTo, receivesFrom, subscriptions }: NodeFields): boolean =>
+  sendsTo !== undefined || receivesFrom !== undefined || (subscriptions ?? []).length > 0;
+
 /**
  * The other end's answer. Null and a reason when it cannot be reached: then it is registered here all the same, and its
  * end is made up when the operation is repeated there. A node that is no member itself needs one that is.
@@ -141,10 +165,14 @@ const join = async (
 const askTarget = async (
   context: OperationContext,
   view: MembershipView,
-  request: { target: Target; fields: NodeFields; proposal: Record<string, number> },
+  request: {
+    target: Target;
+    fields: NodeFields;
+    told: ToldRules;
+    proposal: Record<string, number>;
+  },
 ): Promise<{ answer: JoinAnswer | null; problem: string | null }> => {
-  const { target, fields, proposal } = request;
-  const { replicates } = fields;
+  const { target, fields, told, proposal } = request;
   const retained = view.nodes.find(({ name }) => name === target.name)?.authorization;
   const authorization = fields.authorization ?? retained ?? undefined;
   try {
@@ -158,7 +186,7 @@ const askTarget = async (
         url: listens(context.config) ? context.config.node.url : null,
         generations: proposal,
         member: takesPart(view),
-        ...(replicates !== undefined && { replicates }),
+        ...told,
         ...(fields.retain_authorization === true && { authorization }),
       },
     });
@@ -191,23 +219,26 @@ const failure = (target: Target, error: unknown): unknown => {
 const rowsOf = (
   context: OperationContext,
   view: MembershipView,
-  request: { target: Target; fields: NodeFields; answer: JoinAnswer | null },
+  request: { target: Target; fields: NodeFields; rules: JoinRules; answer: JoinAnswer | null },
 ): RecordObject[] => {
-  const { target, fields, answer } = request;
-  const { revoked_certificates: serials, replicates } = fields;
+  const { target, fields, rules, answer } = request;
+  const { revoked_certificates: serials } = fields;
   const shard = answer?.shard ?? fields.shard;
   const isNew = !view.nodes.some(({ name, shown }) => name === target.name && shown['url'] != null);
   const row: RecordObject = {
     name: target.name,
     url: target.url,
-    ...((isNew || replicates !== undefined) && { replicates: replicates ?? true }),
+    ...(isNew && { replicates: true }),
+    ...rules.row,
     ...(shard !== undefined && { shard }),
     ...(serials !== undefined && { revoked_certificates: serials }),
     ...(fields.retain_authorization === true && { authorization: fields.authorization ?? null }),
   };
   if (view.own === null) return [row, ownRowOf(context)];
   // Who adds another takes part.
-  const returns = replicates === true && view.own['replicates'] === false;
+  const { replicates, subscriptions } = rules.told;
+  const adds = subscriptions != null || (replicates !== undefined && replicates !== false);
+  const returns = adds && saysApart(view.own);
   return returns ? [row, { name: context.config.node.name, replicates: true }] : [row];
 };
 

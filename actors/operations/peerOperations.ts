@@ -9,6 +9,7 @@ import { isCanonicalNodeName } from '../../protocol/nodeNames.js';
 import type { RecordObject } from '../../protocol/operations.js';
 import type { MembershipView } from '../messages.js';
 import type { OperationContext } from './context.js';
+import { heardRules, holdsDirections, saysApart } from './memberRules.js';
 import {
   leapIn,
   ownUrl,
@@ -84,32 +85,42 @@ const addNodeBack = async (
     name,
     generation: Math.max(body.generations[name] ?? 1, nextGeneration(view.facts, name)),
   }));
-  const isNew = !view.nodes.some(({ name, shown }) => name === from && 'name' in shown);
+  const known = view.nodes.find(({ name, shown }) => name === from && 'name' in shown)?.shown;
   const row: RecordObject = {
     name: from,
     ...(body.url !== null && { url: body.url }),
-    ...((isNew || body.replicates === true) && { replicates: true }),
+    ...heardRules(body, known),
     ...(body.shard !== undefined && { shard: body.shard }),
     ...(body.authorization !== undefined && { authorization: body.authorization }),
   };
-  // What is said of taking part is said of this node.
-  const ownRow = {
-    name: own,
-    ...(view.own === null && { url: ownUrl(context.config) }),
-    replicates: body.replicates ?? true,
-  };
-  const hasOwnNews = view.own === null || body.replicates !== undefined;
+  const ownRow = ownNews(context, view, body);
   await context.membership<void>((replyTo) => ({
     type: 'members.write',
     operation: 'add_node',
     lives,
-    rows: hasOwnNews ? [row, ownRow] : [row],
+    rows: ownRow ? [row, ownRow] : [row],
     replyTo,
   }));
   return {
     nodeName: own,
     generations: Object.fromEntries(lives.map(({ name, generation }) => [name, generation])),
   };
+};
+
+/** `true` and `false` are said of this node; directions, of the edge: then it takes part, as it is said elsewhere. */
+const ownNews = (
+  context: OperationContext,
+  view: MembershipView,
+  { replicates, subscriptions }: AddNodeBack,
+): RecordObject | null => {
+  const name = context.config.node.name;
+  const takes = replicates !== false;
+  if (view.own === null) return { name, url: ownUrl(context.config), replicates: takes };
+  const isDirected = typeof replicates === 'object' || (subscriptions ?? []).length > 0;
+  const keeps = typeof view.own['replicates'] === 'object' || holdsDirections(view.own);
+  if (isDirected || (takes && keeps))
+    return saysApart(view.own) ? { name, replicates: true } : null;
+  return replicates === undefined ? null : { name, replicates: takes };
 };
 
 /** A node that is known by another name than it gives itself could be added, but never connected. */

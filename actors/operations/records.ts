@@ -3,6 +3,7 @@ import { millisecondsOf } from '../../protocol/clock.js';
 import { invalidRequest } from '../../protocol/errors.js';
 import type { Key, RecordObject } from '../../protocol/operations.js';
 import type { NormalisedOperation } from '../../protocol/operationSchemas.js';
+import { rulesProblem } from '../../protocol/rowRules.js';
 import type { Accepted } from '../../storage/commit.js';
 import type { LocalWrite, WriteResult } from '../../storage/evaluate.js';
 import { attributesOf } from '../../storage/searchAttributes.js';
@@ -35,6 +36,7 @@ export const writeRecords = async (
   refuseBookkeeping(operation);
   refuseSecretValues(operation);
   refuseExpiry(operation);
+  refuseMisruled(operation, records);
   const type = operation.operation as keyof typeof WORDS;
   const expiry = expiresAt === undefined ? {} : { expiresAt };
   const write: LocalWrite = { table, type, records, ...expiry };
@@ -47,6 +49,16 @@ export const writeRecords = async (
     ...(result.newAttributes.length > 0 && { new_attributes: result.newAttributes }),
     txn_time: millisecondsOf(accepted.version),
   };
+};
+
+/** A row whose rules nobody can read would leave its node with those of before. */
+const refuseMisruled = ({ database, table }: Place, records: readonly RecordObject[]): void => {
+  if (database !== SYSTEM || table !== NODES) return;
+  for (const record of records) {
+    const problem = rulesProblem(record);
+    if (problem !== undefined)
+      throw invalidRequest(`record '${String(record['name'])}': ${problem}`);
+  }
 };
 
 export const deleteRecords = async (

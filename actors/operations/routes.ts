@@ -2,15 +2,17 @@
  * cluster_set_routes, cluster_get_routes and cluster_delete_routes: the configuration file is rewritten in place, and the
  * node follows at once.
  */
-import { routeDefaultsOf, routesOf } from '../../config/routes.js';
+import { routeDefaultsOf, routeProblems, routesOf } from '../../config/routes.js';
 import {
   deleteRoutes as withoutRoutes,
   setRoutes as withRoutes,
   type RouteEntry,
 } from '../../config/routesDocument.js';
 import { rewriteRoutes, routesFileOf } from '../../config/routesFile.js';
+import type { Config } from '../../config/types.js';
 import { invalidRequest } from '../../protocol/errors.js';
 import type { RecordObject } from '../../protocol/operations.js';
+import type { Replicates } from '../../protocol/validate.js';
 import type { OperationContext } from './context.js';
 
 export const setRoutes = (
@@ -20,6 +22,7 @@ export const setRoutes = (
   const file = routesFileOf(context.configSource, 'cluster_set_routes');
   const defaults = routeDefaultsOf(context.config.replication);
   refuseTls(context, entries);
+  refuseUnreadable(context, entries);
   refusePortless(context);
   const { routes, set, skipped } = rewriteRoutes(file, (text) =>
     withRoutes(text, entries, defaults),
@@ -45,9 +48,34 @@ export const deleteRoutes = (
 export const getRoutes = ({ config, configSource }: OperationContext): readonly unknown[] => {
   const { file, routesFrom } = configSource;
   if (file === undefined || routesFrom !== undefined)
-    return config.replication.routes.map(({ name, url }) => ({ hostname: name, url }));
+    return config.replication.routes.map(({ name, url, flow }) => ({
+      hostname: name,
+      url,
+      ...(flow?.subscriptions && { subscriptions: flow.subscriptions }),
+      // In the words in which it would be set.
+      ...(flow && !flow.subscriptions && { replicates: given(flow.replicates, config) }),
+    }));
   const defaults = routeDefaultsOf(config.replication);
   return rewriteRoutes(file, (text) => withoutRoutes(text, [], defaults)).routes;
+};
+
+const given = (replicates: boolean | Replicates, { replication }: Config): boolean | Replicates => {
+  if (typeof replicates === 'boolean' || replication.routeDirection === 'local') return replicates;
+  const { sends, receives, ...lists } = replicates;
+  return {
+    ...(receives !== undefined && { sends: receives }),
+    ...(sends !== undefined && { receives: sends }),
+    ...lists,
+  };
+};
+
+/** Nor with rules that it cannot read. */
+const refuseUnreadable = ({ config }: OperationContext, entries: readonly RouteEntry[]): void => {
+  const problems = routeProblems(entries, config);
+  if (problems.length > 0)
+    throw invalidRequest(
+      problems.join('. ').replaceAll(/'replication\.routes\.(\d+)/g, "'routes[$1]"),
+    );
 };
 
 /** The node would not start with such a route. */

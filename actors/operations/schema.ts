@@ -176,7 +176,7 @@ const definitionOf = (operation: Operation<'create_table'>): TableDefinition => 
     ],
     ...(audit !== undefined && { audit }),
     ...(expiration !== undefined && { expirationSeconds: expiration }),
-    ...(replicate === false && { replicate }),
+    ...(replicate !== undefined && { replicate }),
   };
 };
 
@@ -270,7 +270,7 @@ const shapeOf = (description: TableDescription): RecordObject => {
     db_audit_size: description.auditBytes,
     record_count: recordCount,
     ...(!description.countIsExact && { estimated_record_range: [0, recordCount * 2] }),
-    ...(definition.replicate === false && { replicate: false }),
+    ...(definition.replicate !== undefined && { replicate: definition.replicate }),
     ...(definition.sealed && { sealed: true }),
     ...(definition.expirationSeconds !== undefined && { expiration: definition.expirationSeconds }),
     ...(description.lastUpdatedMs !== null && { last_updated_record: description.lastUpdatedMs }),

@@ -14,6 +14,7 @@ export const clusterStatus = async (context: OperationContext): Promise<RecordOb
   const { node, replication } = context.config;
   const members: readonly MemberShape[] = membership?.nodes ?? [];
   const silentMsMax = Math.max(SILENT_MS_MIN, replication.pingIntervalMs);
+  const own = membership && { own: { name: node.name, rules: membership.rules } };
   const shard = membership?.own?.['shard'];
   return {
     type: 'cluster-status',
@@ -26,11 +27,11 @@ export const clusterStatus = async (context: OperationContext): Promise<RecordOb
     connections: [
       ...peers.map((peer) => {
         const member = members.find(({ name }) => name === peer.name);
-        return connectionShape(peer, { databases, member, silentMsMax });
+        return connectionShape(peer, { databases, member, silentMsMax, ...own });
       }),
       ...members
         .filter(({ name }) => name !== node.name && !peers.some((peer) => peer.name === name))
-        .map(memberShape),
+        .map((member) => memberShape(member, node.name)),
     ],
   };
 };

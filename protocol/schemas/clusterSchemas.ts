@@ -27,11 +27,11 @@ export interface SendingRule extends FlowRule {
 export interface ReceivingRule extends FlowRule {
   readonly source?: string;
 }
-export interface FlowRules {
+export interface DirectionLists {
   readonly sendsTo?: readonly SendingRule[];
   readonly receivesFrom?: readonly ReceivingRule[];
 }
-export interface Replicates extends FlowRules {
+export interface Replicates extends DirectionLists {
   readonly sends?: boolean;
   readonly receives?: boolean;
 }
@@ -44,7 +44,7 @@ export interface NodeTarget {
 }
 
 /** What add_node and update_node say about a node. */
-export interface NodeFields extends NodeTarget, FlowRules {
+export interface NodeFields extends NodeTarget, DirectionLists {
   readonly verify_tls?: boolean;
   /** `Basic …` or `Bearer …`; a secret. */
   readonly authorization?: string;
@@ -104,13 +104,15 @@ const ruleFor = (node: 'target' | 'source'): Schema =>
 
 const rules = { sendsTo: list(ruleFor('target')), receivesFrom: list(ruleFor('source')) };
 
-const directed: Schema = {
+/** What `replicates` says, as rows and nodes say it too. */
+export const directed: Schema = {
   type: ['boolean', 'object'],
   additionalProperties: false,
   properties: { sends: flag, receives: flag, ...rules },
 };
 
-const subscription: Schema = {
+/** One item of `subscriptions`. */
+export const subscription: Schema = {
   type: 'object',
   required: ['table'],
   properties: { database: name, table: name, publish: flag, subscribe: flag },

@@ -50,6 +50,8 @@ const shownEffect = (effect: MembershipEffect): string => {
       return `record the end of ${effect.name}#${effect.generation}`;
     case 'deleteRow':
       return `delete row ${effect.name}`;
+    case 'keepNotes':
+      return `keep the rules of ${[...effect.notes.rules.keys()].join(' ') || 'nobody'}`;
     case 'reportMismatch':
       return 'report mismatch';
     default:

@@ -120,6 +120,7 @@ const fakeConfig = (options: FakeNodeOptions): Config => ({
   node: { name: nodeName(options.name ?? 'node-a'), url: 'memory:node-a' },
   replication: {
     routes: [],
+    routeDirection: 'peer',
     databases: '*',
     maxClockSkewMs: 60_000,
     tombstoneRetentionMs: 864_000_000,

@@ -212,6 +212,7 @@ export class MembershipNode {
       node: { name: nodeName(this.name), url: this.url },
       replication: {
         routes,
+        routeDirection: 'peer',
         databases: '*',
         maxClockSkewMs: 60_000,
         tombstoneRetentionMs: YEAR_MS,

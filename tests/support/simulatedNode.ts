@@ -172,6 +172,7 @@ export class SimulatedNode {
       node: { name: nodeName(this.name), url: `memory://${this.name}` },
       replication: {
         routes: [],
+        routeDirection: 'peer',
         databases: '*',
         maxClockSkewMs,
         tombstoneRetentionMs: this.#settings.tombstoneRetentionMs,

@@ -30,6 +30,7 @@ test('an empty input gives the documented defaults', (t) => {
     node: { name: '127.0.0.1', url: 'wss://127.0.0.1:9933' },
     replication: {
       routes: [],
+      routeDirection: 'peer',
       databases: '*',
       maxClockSkewMs: 60_000,
       tombstoneRetentionMs: 10 * 86_400_000,

@@ -147,24 +147,106 @@ test('of two routes to one node the first counts, and a different second one is 
   ]);
 });
 
-const DIRECTIONAL: readonly RouteInput[] = [
-  { host: 'a', replicates: { sends: true, receives: false } },
-  { host: 'a', replicates: false },
-  { host: 'a', sendsTo: [] },
-  { host: 'a', receivesFrom: ['b'] },
-  { host: 'a', subscriptions: [] },
-  { host: 'a', excludeTables: ['t'] },
-  { host: 'a', revokedCertificates: ['1769F7D6A'] },
+const ONLY_RECEIVES = { sends: true, receives: false };
+const SINGLE = { database: 'data', table: 't', publish: true, subscribe: false };
+
+/** What a route says, and what it means from this node's view. */
+const FLOWS: readonly (readonly [RouteInput, unknown])[] = [
+  [{ replicates: { sends: false, receives: true } }, { replicates: ONLY_RECEIVES }],
+  [{ replicates: { receives: true } }, { replicates: { sends: true } }],
+  [{ replicates: false }, { replicates: false }],
+  [{ replicates: false, sendsTo: ['a'] }, { replicates: false }],
+  [{ sendsTo: [] }, { replicates: { sendsTo: [] } }],
+  [{ receivesFrom: ['A'] }, { replicates: { receivesFrom: [{ source: 'a' }] } }],
+  [
+    { replicates: { sendsTo: [{ target: 'a', database: 'data', excludeTables: ['t'] }] } },
+    { replicates: { sendsTo: [{ target: 'a', database: 'data', excludeTables: ['t'] }] } },
+  ],
+  [
+    { subscriptions: [{ table: 't', publish: true }] },
+    { replicates: false, subscriptions: [SINGLE] },
+  ],
+  [
+    { subscriptions: [{ schema: 'data', table: 't', publish: true, subscribe: false }] },
+    { replicates: false, subscriptions: [SINGLE] },
+  ],
+  [
+    { excludeTables: ['t'] },
+    {
+      replicates: {
+        sends: true,
+        receives: true,
+        sendsTo: [{ excludeTables: ['t'] }],
+        receivesFrom: [{ excludeTables: ['t'] }],
+      },
+    },
+  ],
+  [{ subscriptions: [] }, undefined],
+  [{ replicates: true, excludeTables: [] }, undefined],
 ];
 
-for (const route of DIRECTIONAL) {
-  const key = Object.keys(route)[1] ?? '';
-  test(`a route with ${JSON.stringify(route)} is refused rather than read without ${key}`, (t) => {
-    const error = t.throws(() => routesOf({ routes: [route] }));
-    const start = 'Skein config file validation error: ';
-    t.true(error?.message.startsWith(`${start}'replication.routes.0.${key}' is not supported: `));
+for (const [said, meant] of FLOWS)
+  test(`a route with ${JSON.stringify(said)} is read from this node's view`, (t) => {
+    const { config, warnings } = routesOf({ routes: [{ host: 'a', ...said }] });
+    const [route] = config.replication.routes;
+    t.deepEqual<unknown, unknown>(
+      route?.flow,
+      meant === undefined ? undefined : { subscriptions: null, ...(meant as object) },
+    );
+    t.deepEqual(warnings, []);
   });
-}
+
+test('with routeDirection local the flags are those of this node', (t) => {
+  const routes = [{ host: 'a', replicates: { sends: false, receives: true } }];
+  const { config } = routesOf({ routeDirection: 'local', routes });
+  t.deepEqual(config.replication.routes[0]?.flow?.replicates, { sends: false, receives: true });
+});
+
+test('a rule about another node than that of the route is warned about', (t) => {
+  const { warnings } = routesOf({ routes: [{ host: 'a', sendsTo: ['a', 'b'] }] });
+  t.deepEqual(warnings, [
+    "'replication.routes.0.sendsTo.1.target' has no effect: it must be 'a', the node it is said of",
+  ]);
+});
+
+const MISSTATED: readonly (readonly [RouteInput, string])[] = [
+  [
+    { replicates: { sendz: true } as never },
+    "unknown key 'replication.routes.0.replicates.sendz', did you mean 'replication.routes.0.replicates.sends'?",
+  ],
+  [
+    { replicates: 'yes' as never },
+    '\'replication.routes.0.replicates\' must be true, false, or an object with sends, receives, sendsTo, receivesFrom, not "yes"',
+  ],
+  [{ sendsTo: 'a' as never }, '\'replication.routes.0.sendsTo\' must be a list, not "a"'],
+  [
+    { sendsTo: ['two words'] },
+    "'replication.routes.0.sendsTo.0.target' must be the name of a node",
+  ],
+  [
+    { sendsTo: [], replicates: { sendsTo: [] } },
+    "'replication.routes.0.sendsTo' must not be given twice, here and in 'replicates'",
+  ],
+  [
+    { subscriptions: [{ publish: true } as never] },
+    "'replication.routes.0.subscriptions.0.table' is required",
+  ],
+  [
+    { subscriptions: [{ table: 't' }], replicates: true },
+    "'replication.routes.0.subscriptions' must not be given together with directions",
+  ],
+];
+
+for (const [said, problem] of MISSTATED)
+  test(`a route with ${JSON.stringify(said)} is an error and not read without it`, (t) => {
+    const error = t.throws(() => routesOf({ routes: [{ host: 'a', ...said }] }));
+    t.is(error?.message, `Skein config file validation error: ${problem}`);
+  });
+
+test('revoked certificates of a route are refused rather than left out', (t) => {
+  const error = t.throws(() => routesOf({ routes: [{ host: 'a', revokedCertificates: ['17'] }] }));
+  t.regex(error?.message ?? '', /'replication\.routes\.0\.revokedCertificates' is not supported: /);
+});
 
 test('values that mean full replication need no word', (t) => {
   const route = { host: 'a', replicates: true, excludeTables: [], revokedCertificates: [] };

@@ -563,9 +563,9 @@ const refusals: readonly (readonly [
   [
     'what the configuration refuses',
     '',
-    ['a', { host: 'b', replicates: false, sendsTo: [] }],
+    ['a', { host: 'b', replicates: 'sends', sendsTo: [7] }],
     'INVALID_REQUEST',
-    /^'routes\[1\]\.replicates' is not supported: .*'routes\[1\]\.sendsTo' is not supported/,
+    /^'routes\[1\]\.replicates' must be true, false, or an object .*'routes\[1\]\.sendsTo\.0' must be the name/,
   ],
   [
     'what the configuration does not know',
@@ -621,6 +621,46 @@ for (const [title, text, entries, code, message] of refusals) {
     t.regex(error?.message ?? '', message);
   });
 }
+
+const DIRECTED = { host: 'b', replicates: { sends: false, receives: true } };
+
+test('set: a route with other rules takes the place of the one to the same node', (t) => {
+  const first = setRoutes('replication: {routes: [a, b]}', [DIRECTED], DEFAULTS);
+  t.deepEqual(first.set, [DIRECTED]);
+  t.deepEqual(first.routes, ['a', DIRECTED]);
+  const same = setRoutes(first.text, [DIRECTED, 'b', { host: 'b' }], DEFAULTS);
+  t.deepEqual(
+    [same.set, same.skipped, same.text],
+    [[], [DIRECTED, 'b', { host: 'b' }], first.text],
+  );
+  const lists = {
+    host: 'b',
+    sendsTo: [{ database: 'data', excludeTables: ['t'] }],
+    receivesFrom: [],
+  };
+  const second = setRoutes(first.text, [lists], DEFAULTS);
+  t.deepEqual(second.routes, ['a', lists]);
+  const open = setRoutes(second.text, [{ host: 'b', replicates: true }], DEFAULTS);
+  t.deepEqual(open.routes, ['a', { host: 'b', replicates: true }]);
+  t.deepEqual(deleteRoutes(second.text, ['b'], DEFAULTS).routes, ['a']);
+});
+
+test('set: rules come into lists of every layout', (t) => {
+  const subscriptions = [{ database: 'data', table: 't', publish: true, subscribe: false }];
+  for (const text of [
+    lines('replication:', '  port: 9933', '  routes:', '    - a # one', '  shard: 1'),
+    '{"replication": {"routes": ["a"]}}',
+    lines('replication:', '  port: 9933'),
+  ]) {
+    const { routes, text: after } = setRoutes(
+      text,
+      [{ host: 'c', subscriptions }, DIRECTED],
+      DEFAULTS,
+    );
+    t.deepEqual(routes.slice(-2), [{ host: 'c', subscriptions }, DIRECTED]);
+    t.deepEqual(setRoutes(after, [DIRECTED], DEFAULTS).skipped, [DIRECTED]);
+  }
+});
 
 test('delete: an entry that is no route is refused, and so is a layout that does not fit', (t) => {
   t.throws(() => deleteRoutes('', ['b/c'], DEFAULTS), { message: /^routes\[0\]: Invalid route/ });
