@@ -3,7 +3,7 @@
  * indexes, log entries and positions, so that a crash can never part them. Used by the shardRouter (and by the
  * simulation). What is accepted is visible to later operations at once, to others when `write` has resolved.
  */
-import { decode, encode } from '../protocol/codec.js';
+import { encode } from '../protocol/codec.js';
 import { observe, tick, type Stamp } from '../protocol/clock.js';
 import {
   encodeEntry,
@@ -271,8 +271,12 @@ export class Commit {
   /** Writes everything in one batch. After a rejection the store must be closed and opened again. */
   async write(): Promise<void> {
     const store = this.#store;
-    const { damage } = store;
-    if (this.isEmpty && !this.#noted && this.#marked.size === 0 && !damage.isUnwritten) {
+    if (
+      this.isEmpty &&
+      !this.#noted &&
+      this.#marked.size + this.rows.healed.length === 0 &&
+      !store.damage.isUnwritten
+    ) {
       await this.#batch.close();
       return;
     }
@@ -284,14 +288,14 @@ export class Commit {
       if (mark) putMark({ batch: this.#batch, origins: store.origins, origin, version: mark });
     }
     store.origins.flush(this.#batch);
-    damage.flush(this.#batch);
+    store.damage.flush(this.#batch);
     this.#batch.put(CLOCK_KEY, encode(store.clock));
     store.inFlight = this.rows.rows;
     await this.#batch.write({ sync: !store.options.writeAsync } as object);
     store.inFlight = new PendingRows();
     for (const [origin, position] of moved) store.durable.set(origin, position);
     for (const entry of this.#entries) store.tail.add(entry);
-    for (const storeKey of this.rows.healed) damage.forgetRow(storeKey);
+    for (const note of this.rows.healed) store.damage.forget(note);
   }
 
   /** Gives the batch up. The store's accepted state is void: close and open it again. */
@@ -392,9 +396,3 @@ interface NewEntry {
 }
 
 const DEFINITIONS_GENERATION = 1 as TableGeneration;
-
-/** Reads a stored note; undefined when there is none. */
-export const readNote = async (store: Store, key: Buffer): Promise<unknown> => {
-  const bytes = await store.level.get(key);
-  return bytes === undefined ? undefined : decode(bytes);
-};
