@@ -36,9 +36,10 @@ import {
   type OwedCopy,
   type Waits,
 } from '../protocol/owed.js';
-import { readNote, type Commit } from '../storage/commit.js';
+import type { Commit } from '../storage/commit.js';
 import { settleDebts } from '../storage/debts.js';
 import { metaKey } from '../storage/keys.js';
+import { readNote } from '../storage/notes.js';
 import type { Store } from '../storage/store.js';
 
 const COPY_KEY = metaKey('copy');

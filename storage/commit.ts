@@ -3,7 +3,7 @@
  * indexes, log entries and positions, so that a crash can never part them. Used by the shardRouter (and by the
  * simulation). What is accepted is visible to later operations at once, to others when `write` has resolved.
  */
-import { decode, encode } from '../protocol/codec.js';
+import { encode } from '../protocol/codec.js';
 import { millisecondsOf, observe, tick, type Stamp } from '../protocol/clock.js';
 import { withDebt } from '../protocol/debts.js';
 import {
@@ -293,7 +293,7 @@ export class Commit {
     const store = this.#store;
     const { damage, debts } = store;
     const isNoted = this.#noted || damage.isUnwritten || debts.hasChanged;
-    if (this.isEmpty && !isNoted && this.#marked.size === 0) {
+    if (this.isEmpty && !isNoted && this.#marked.size + this.rows.healed.length === 0) {
       await this.#batch.close();
       return;
     }
@@ -313,7 +313,7 @@ export class Commit {
     store.inFlight = new PendingRows();
     for (const [origin, position] of moved) store.durable.set(origin, position);
     for (const entry of this.#entries) store.tail.add(entry);
-    for (const storeKey of this.rows.healed) damage.forgetRow(storeKey);
+    for (const note of this.rows.healed) store.damage.forget(note);
   }
 
   /** Gives the batch up. The store's accepted state is void: close and open it again. */
@@ -414,9 +414,3 @@ interface NewEntry {
 }
 
 const DEFINITIONS_GENERATION = 1 as TableGeneration;
-
-/** Reads a stored note; undefined when there is none. */
-export const readNote = async (store: Store, key: Buffer): Promise<unknown> => {
-  const bytes = await store.level.get(key);
-  return bytes === undefined ? undefined : decode(bytes);
-};

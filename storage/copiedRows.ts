@@ -20,6 +20,7 @@ import { blindSpot, endedAgain, isLate, newestMark, writtenAgain } from '../prot
 import { join, newestStamp, type Row } from '../protocol/row.js';
 import { DEFINITIONS_TABLE, type Table } from './catalog.js';
 import type { Commit, CopiedRow } from './commit.js';
+import { ALL } from './damage.js';
 import { droppedKey } from './keys.js';
 import { Rewriting } from './rewriting.js';
 import { readRows } from './rowRange.js';
@@ -223,15 +224,10 @@ export class CopiedRows {
   /** What could not be read before has come again, unless more was found meanwhile. */
   #end(commit: Commit): MergeStep {
     const { damage } = this.#store;
-    if (damage.isEmpty || this.#heals !== damage.findings) return idle('ended');
-    // Rows that are not written yet would be read as what was there before.
-    if (commit.rowCount > 0) return { state: 'more', count: 0, place: null };
-    const notes = damage.healAll();
-    for (const named of this.#tables) {
-      const table = this.#resolve(commit, named);
-      if (typeof table !== 'string') notes.push(...damage.healTable(table.number));
-    }
-    for (const note of notes) commit.putNote(note, undefined);
+    if (this.#heals !== damage.findings) return idle('ended');
+    const tables = this.#tables.map((named) => this.#resolve(commit, named));
+    const numbers = tables.flatMap((table) => (typeof table === 'string' ? [] : [table.number]));
+    for (const note of damage.notesOf([ALL, ...numbers])) commit.rows.heal(note);
     return idle('ended');
   }
 

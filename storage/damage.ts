@@ -55,8 +55,8 @@ export class Damage {
     for await (const [key, value] of level.iterator(allOf(PREFIX.damage))) {
       const table = numberOf(key);
       const note = readNote(key, value);
-      if (primaryKeyOf(key).length === 0) damage.#tables.set(table, note.reason ?? UNKNOWN);
-      else damage.#remember(rowKey(table, primaryKeyOf(key)), asVersion(note.upTo ?? ALWAYS));
+      if (isOfTable(key)) damage.#tables.set(table, note.reason ?? UNKNOWN);
+      else damage.#remember(storeKeyOf(key), asVersion(note.upTo ?? ALWAYS));
     }
     return damage;
   }
@@ -138,11 +138,6 @@ export class Damage {
     this.oweTable(ALL, reason);
   }
 
-  /** All that is noted but single rows: everything was copied. */
-  healAll(): Buffer[] {
-    return [...this.#tables.keys()].flatMap((table) => this.healTable(table));
-  }
-
   /** A log entry that cannot be read, or is not there. */
   noteEntry(origin: OriginId, sequence: number, isMissing: boolean): void {
     if (sequence <= (this.#entryOf.get(origin) ?? 0)) return;
@@ -164,8 +159,7 @@ export class Damage {
     for (const name of this.#unwritten) {
       const storeKey = Buffer.from(name, 'latin1');
       const upTo = this.#rows.get(name);
-      if (upTo !== undefined)
-        put(batch, damageKey(numberOf(storeKey), primaryKeyOf(storeKey)), { upTo });
+      if (upTo !== undefined) put(batch, noteKeyOf(storeKey), { upTo });
     }
     for (const table of this.#unwrittenTables)
       put(batch, damageKey(table), { reason: this.#tables.get(table) ?? UNKNOWN });
@@ -173,33 +167,32 @@ export class Damage {
     this.#unwrittenTables.clear();
   }
 
-  /** A whole row is put there by this batch, which takes its note away. */
-  unnote(batch: Puts, storeKey: Buffer): void {
-    this.#unwritten.delete(nameOf(storeKey));
-    batch.del(damageKey(numberOf(storeKey), primaryKeyOf(storeKey)));
-  }
-
-  /** The batch that wrote a whole row there, and took the note away, is on the disk. */
-  forgetRow(storeKey: Buffer): void {
-    const name = nameOf(storeKey);
-    if (!this.#rows.delete(name)) return;
-    this.#unwritten.delete(name);
-    const table = numberOf(storeKey);
-    this.#counts.set(table, (this.#counts.get(table) ?? 1) - 1);
-  }
-
-  /** All that is noted of a table, which was copied whole or is held no more: the keys of its notes. */
-  healTable(table: number): Buffer[] {
-    const keys = [damageKey(table)];
-    this.#tables.delete(table);
-    this.#unwrittenTables.delete(table);
+  /** The notes of a table, or of all at once. */
+  notesOf(tables: Iterable<number>): Buffer[] {
+    const wanted = new Set(tables);
+    const keys = [...this.#tables.keys()]
+      .filter((table) => wanted.has(table))
+      .map((table) => damageKey(table));
     for (const name of this.#rows.keys()) {
       const storeKey = Buffer.from(name, 'latin1');
-      if (numberOf(storeKey) !== table) continue;
-      keys.push(damageKey(table, primaryKeyOf(storeKey)));
-      this.forgetRow(storeKey);
+      if (wanted.has(numberOf(storeKey))) keys.push(noteKeyOf(storeKey));
     }
     return keys;
+  }
+
+  /** This batch takes the note away: what it says is not so any more. */
+  heals(batch: Puts, note: Buffer): void {
+    if (isOfTable(note)) this.#unwrittenTables.delete(numberOf(note));
+    else this.#unwritten.delete(nameOf(storeKeyOf(note)));
+    batch.del(note);
+  }
+
+  /** The batch that took the note away is on the disk. */
+  forget(note: Buffer): void {
+    const table = numberOf(note);
+    if (isOfTable(note)) this.#tables.delete(table);
+    else if (this.#rows.delete(nameOf(storeKeyOf(note))))
+      this.#counts.set(table, (this.#counts.get(table) ?? 1) - 1);
   }
 
   #remember(storeKey: Buffer, upTo: Version): void {
@@ -216,7 +209,7 @@ export const isWholeSince = (row: Row, upTo: Version): boolean => {
 };
 
 /** Definitions make tables what they are: what is said of theirs is said of all. */
-const ALL = 0;
+export const ALL = 0;
 
 interface Note {
   readonly upTo?: number;
@@ -233,6 +226,14 @@ const put = (batch: Puts, key: Buffer, note: Note): void =>
 /** A note that cannot be read itself says the most it can. */
 const readNote = (key: Buffer, value: Buffer): Note =>
   isIntact(key, value) ? (decode(value.subarray(0, -SEAL_BYTES)) as Note) : {};
+
+/** Where the note of a row lies. */
+export const noteKeyOf = (storeKey: Buffer): Buffer =>
+  damageKey(numberOf(storeKey), primaryKeyOf(storeKey));
+
+const storeKeyOf = (note: Buffer): Buffer => rowKey(numberOf(note), primaryKeyOf(note));
+
+const isOfTable = (note: Buffer): boolean => primaryKeyOf(note).length === 0;
 
 const nameOf = (storeKey: Buffer): string => storeKey.toString('latin1');
 

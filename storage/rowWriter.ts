@@ -8,7 +8,7 @@ import type { TableGeneration, TableName, Version } from '../protocol/ids.js';
 import { endedAtMs, settled } from '../protocol/expiry.js';
 import { joinOptional, newestStamp, recordOf, type Row } from '../protocol/row.js';
 import { DEFINITIONS_NUMBER, DEFINITIONS_TABLE, type Table } from './catalog.js';
-import { isWholeSince } from './damage.js';
+import { isWholeSince, noteKeyOf } from './damage.js';
 import { definitionOf, readDefinitionKey } from './definitionRows.js';
 import { IndexEntries } from './indexes.js';
 import { deadlineKey, rowKey, tombstoneKey } from './keys.js';
@@ -31,7 +31,7 @@ export class RowWriter {
   count = 0;
   /** A table was defined, replaced or dropped. */
   definitionsChanged = false;
-  /** Rows that could not be read, and are whole again with this batch. */
+  /** Notes of damage that this batch takes away. */
   readonly healed: Buffer[] = [];
   readonly #store: Store;
   readonly #batch: Batch;
@@ -101,13 +101,19 @@ export class RowWriter {
       this.#store.recency.note(storeKey, newestStamp(row).version);
       return this.#put(storeKey, { target, key, old, row });
     }
-    if (this.#store.damage.isNoted(storeKey)) this.#heal(storeKey);
+    if (this.#store.damage.isNoted(storeKey)) this.heal(noteKeyOf(storeKey));
     this.#batch.del(storeKey);
     this.rows.add(storeKey, null);
     this.count++;
     if (!isTable(target)) return;
     this.#followDeadline(target, key, old, undefined);
     this.#followIndexes(target, key, old, undefined);
+  }
+
+  /** What that note says is not so any more, once this batch is written. */
+  heal(note: Buffer): void {
+    this.#store.damage.heals(this.#batch, note);
+    this.healed.push(note);
   }
 
   /** Adds index entries of a row that was stored before its index was wanted. */
@@ -121,7 +127,8 @@ export class RowWriter {
   ): void {
     const { target, key, old, row } = place;
     const { damage, origins } = this.#store;
-    if (damage.isNoted(storeKey) && !damage.isIncomplete(storeKey, row)) this.#heal(storeKey);
+    if (damage.isNoted(storeKey) && !damage.isIncomplete(storeKey, row))
+      this.heal(noteKeyOf(storeKey));
     const value = encodeRow(storeKey, row, origins);
     this.#batch.put(storeKey, value);
     this.rows.add(storeKey, value);
@@ -130,11 +137,6 @@ export class RowWriter {
     this.#followDelete(target, key, old, row);
     this.#followDeadline(target, key, old, row);
     this.#followIndexes(target, key, old, row);
-  }
-
-  #heal(storeKey: Buffer): void {
-    this.#store.damage.unnote(this.#batch, storeKey);
-    this.healed.push(storeKey);
   }
 
   /** Deletes are found again by their age, also those under a newer write. Those of definitions are kept for ever. */

@@ -31,7 +31,12 @@ const wholeRow = (record: Record<string, unknown>, stored: Buffer): Buffer => {
 /** Version, and the number of an origin below 128. */
 const STAMP_BYTES = 9;
 
-const DAMAGES: { what: string; change: (name: string, stored: Buffer) => Buffer }[] = [
+type Seal = (value: Buffer) => Buffer;
+
+const DAMAGES: {
+  what: string;
+  change: (name: string, stored: Buffer, seal: Seal) => Buffer;
+}[] = [
   { what: 'noise', change: (_, stored) => Buffer.alloc(stored.length, 0xa5) },
   { what: 'nothing', change: () => Buffer.alloc(0) },
   { what: 'half of it', change: (_, stored) => stored.subarray(0, stored.length >> 1) },
@@ -41,15 +46,17 @@ const DAMAGES: { what: string; change: (name: string, stored: Buffer) => Buffer 
   },
   {
     what: 'a url that is a list',
-    change: (name, stored) => wholeRow({ name, url: ['ws://x'], replicates: true }, stored),
+    change: (name, stored, seal) =>
+      seal(wholeRow({ name, url: ['ws://x'], replicates: true }, stored)),
   },
   {
     what: 'null for everything',
-    change: (name, stored) => wholeRow({ name, url: null, replicates: null }, stored),
+    change: (name, stored, seal) => seal(wholeRow({ name, url: null, replicates: null }, stored)),
   },
   {
     what: 'another name',
-    change: (_, stored) => wholeRow({ name: 'somebody else', url: 5, replicates: 'no' }, stored),
+    change: (_, stored, seal) =>
+      seal(wholeRow({ name: 'somebody else', url: 5, replicates: 'no' }, stored)),
   },
 ];
 
@@ -60,7 +67,7 @@ for (const { what, change } of DAMAGES)
       const cluster = await startJoined(t, 3);
       const [a, b, c] = [cluster.node(0), cluster.node(1), cluster.node(2)];
       await a.stop();
-      await damageNodeRow(a, c.name, (stored) => change(c.name, stored));
+      await damageNodeRow(a, c.name, (stored, seal) => change(c.name, stored, seal));
       await a.start();
       await fullMesh(cluster.nodes);
       await note(a, 'after the damage');
@@ -83,8 +90,8 @@ test.serial('MB-11 a damaged row is reported by name', async (t) => {
   const cluster = await startJoined(t, 2);
   const [a, b] = [cluster.node(0), cluster.node(1)];
   await a.stop();
-  await damageNodeRow(a, b.name, (stored) =>
-    wholeRow({ name: b.name, url: 7, replicates: true }, stored),
+  await damageNodeRow(a, b.name, (stored, seal) =>
+    seal(wholeRow({ name: b.name, url: 7, replicates: true }, stored)),
   );
   await a.start();
   await fullMesh(cluster.nodes);

@@ -6,7 +6,7 @@ import { encodeEntry, type KeyedChange, type TableChanges } from '../../protocol
 import { sequence, tableGeneration, tableName, version } from '../../protocol/ids.js';
 import { encodeKey } from '../../protocol/orderedKey.js';
 import type { Row } from '../../protocol/row.js';
-import { readNote } from '../../storage/commit.js';
+import { readNote } from '../../storage/notes.js';
 import { metaKey } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
 import {

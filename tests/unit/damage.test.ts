@@ -9,7 +9,7 @@ import { limits } from '../../protocol/limits.js';
 import { encodeKey } from '../../protocol/orderedKey.js';
 import type { Key, RecordObject } from '../../protocol/operations.js';
 import { openMemory } from '../../storage/level.js';
-import { rowKey } from '../../storage/keys.js';
+import { allOf, PREFIX, rowKey } from '../../storage/keys.js';
 import { Purge } from '../../storage/purge.js';
 import { openCopy } from '../../storage/snapshot.js';
 import type { Store } from '../../storage/store.js';
@@ -244,8 +244,19 @@ test('a delete that is old enough to be forgotten is not, while its row cannot b
   };
   t.is(await round(), 0);
   t.is(store.newestMark, version(0));
+  t.is((await store.level.keys(allOf(PREFIX.tombstone)).all()).length, 1, 'it is looked at again');
   await write(store, { table: 'dogs', type: 'delete', keys: ['b'] });
   t.is(await round(), 1);
+});
+
+test('a read that began before the row was made whole does not make it damaged again', async (t) => {
+  const store = await damagedStore();
+  const snapshot = openTable(store, store.catalog.get('dogs'), { nowMs: NOW_MS });
+  await write(store, put('b', { x: 'whole' }));
+  t.deepEqual(snapshot.get(['b']), [undefined]);
+  await snapshot.close();
+  isSound(t, store);
+  t.deepEqual(get(store, 'b'), { id: 'b', x: 'whole' });
 });
 
 test('more rows than are noted one by one: their table may lack rows, and what reaches them is not shown', async (t) => {

@@ -3,129 +3,11 @@
  * database. What is refused, what goes on, when it is tried again, and that nothing answered is lost.
  */
 import test from 'ava';
-import type { DatabaseStatus, RouterMessage } from '../../actors/messages.js';
-import type { Reply } from '../../actors/kernel/types.js';
-import { SkeinError } from '../../protocol/errors.js';
 import { limits } from '../../protocol/limits.js';
-import type { RecordObject } from '../../protocol/operations.js';
-import { SimulatedNetwork } from '../support/simulatedNetwork.js';
-import { SimulatedNode } from '../support/simulatedNode.js';
-import { SimulatedTime } from '../support/simulatedTime.js';
-import { definition } from '../support/stores.js';
-
-const SETTINGS = {
-  writeAsync: false,
-  maxClockSkewMs: 60_000,
-  auditRetentionMs: 864_000_000,
-  tombstoneRetentionMs: 864_000_000,
-  pingIntervalMs: 2_000,
-  turnMsMax: 0,
-  clockStepMs: 1,
-  applyMsMax: 2,
-  answerMsMax: 1,
-  slowReads: 0,
-};
-
-const ANSWERED_MS_MAX = 1_000;
-
-interface Refusal {
-  readonly code: string;
-  readonly statusCode: number;
-  readonly message: string;
-}
-
-class Stage {
-  readonly time = new SimulatedTime({ seed: 1, eventsMax: 200_000 });
-  readonly #network = new SimulatedNetwork(
-    this.time,
-    { sent: () => undefined, arrived: () => undefined, lost: () => undefined },
-    1,
-  );
-  readonly nodes: readonly SimulatedNode[];
-
-  constructor(names: readonly string[]) {
-    this.nodes = names.map(
-      (name) =>
-        new SimulatedNode({
-          name,
-          time: this.time,
-          network: this.#network,
-          settings: SETTINGS,
-          count: () => undefined,
-        }),
-    );
-    for (const node of this.nodes)
-      node.neighbours.push(...names.filter((other) => other !== node.name));
-  }
-
-  async pass(ms: number): Promise<void> {
-    const until = this.time.now + ms;
-    // Something is always to come, so that time passes.
-    this.time.after(ms, () => undefined);
-    await this.time.run(() => this.time.now >= until);
-  }
-
-  /** What was answered within a second: a value, or what was refused. */
-  async ask<T>(
-    node: SimulatedNode,
-    question: (replyTo: Reply<T>) => RouterMessage,
-  ): Promise<T | Refusal> {
-    const answers: (T | Refusal)[] = [];
-    node.ask(question).then(
-      (value) => answers.push(value),
-      (error: unknown) => {
-        if (!(error instanceof SkeinError)) return this.time.fail(error as Error);
-        const { code, statusCode, message } = error;
-        answers.push({ code, statusCode, message });
-      },
-    );
-    const until = this.time.now + ANSWERED_MS_MAX;
-    this.time.after(ANSWERED_MS_MAX, () => undefined);
-    await this.time.run(() => answers.length > 0 || this.time.now >= until);
-    if (answers.length === 0) throw new Error('not answered in time');
-    return answers[0] as T | Refusal;
-  }
-
-  put(node: SimulatedNode, id: number) {
-    return this.ask(node, (replyTo) => ({
-      type: 'transaction.submit',
-      writes: [{ table: 'dogs', type: 'put', records: [{ id }] }],
-      notes: {},
-      replyTo,
-    }));
-  }
-
-  get(node: SimulatedNode, ids: readonly number[]) {
-    return this.ask<(RecordObject | undefined)[]>(node, (replyTo) => ({
-      type: 'records.get',
-      table: 'dogs',
-      keys: ids,
-      replyTo,
-    }));
-  }
-
-  status(node: SimulatedNode) {
-    return this.ask<DatabaseStatus>(node, (replyTo) => ({ type: 'database.status', replyTo }));
-  }
-}
-
-const open = async (names: readonly string[]) => {
-  const stage = new Stage(names);
-  for (const node of stage.nodes) node.start();
-  const [node, other] = stage.nodes;
-  if (!node) throw new Error('no node');
-  await stage.ask<void>(node, (replyTo) => ({
-    type: 'table.define',
-    definition: definition('dogs', [{ name: 'x' }]),
-    notes: {},
-    replyTo,
-  }));
-  await stage.pass(1_000);
-  return { stage, node, other: other ?? node };
-};
+import { openStage } from '../support/simulatedStage.js';
 
 test('while the disk takes no writes they are refused with the reason, reads go on, and it recovers by itself', async (t) => {
-  const { stage, node } = await open(['a']);
+  const { stage, node } = await openStage(['a']);
   t.like(await stage.put(node, 1), { sequence: 2 });
   node.disk.isFailing = true;
   t.like(await stage.put(node, 2), { code: 'OUTCOME_UNKNOWN' });
@@ -155,7 +37,7 @@ test('while the disk takes no writes they are refused with the reason, reads go 
 });
 
 test('entries of a peer are not taken meanwhile, its own are still sent, and both ends agree afterwards', async (t) => {
-  const { stage, node, other } = await open(['a', 'b']);
+  const { stage, node, other } = await openStage(['a', 'b']);
   await stage.put(node, 1);
   await stage.pass(500);
   node.disk.isFailing = true;
@@ -180,7 +62,7 @@ test('entries of a peer are not taken meanwhile, its own are still sent, and bot
 });
 
 test('a disk that takes what is tried and fails what is written is tried ever more seldom', async (t) => {
-  const { stage, node } = await open(['a']);
+  const { stage, node } = await openStage(['a']);
   const refuse = node.disk.write.bind(node.disk);
   const tried: number[] = [];
   node.disk.write = (process, writes, sync) => {
