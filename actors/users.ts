@@ -1,87 +1,222 @@
 /**
- * Users of the operations API, kept in `system`: checks a login, makes the first user. Used by clusterSupervisor.
+ * Who is who on this node: logins, tokens, the first user, and the changes of users and roles one after the other. Kept
+ * by clusterSupervisor; the rows are in `system` and replicate with it. They are read for every login, so that what
+ * changes on another node counts here as soon as it has arrived.
  */
 import { SkeinError } from '../protocol/errors.js';
-import type { RecordObject, User } from '../protocol/operations.js';
+import type { Key, RecordObject, User } from '../protocol/operations.js';
+import { NO_RIGHTS } from '../protocol/permissions.js';
 import { generatePassword, hashPassword, verifyPassword } from '../security/credentials.js';
+import {
+  hashToken,
+  invalidToken,
+  readToken,
+  signToken,
+  type TokenKind,
+} from '../security/tokens.js';
+import type { Accepted } from '../storage/commit.js';
+import type { LocalWrite } from '../storage/evaluate.js';
 import type { Config } from '../config/types.js';
+import type { EntryNotes } from '../protocol/entry.js';
+import type { Environment } from './environment.js';
 import type { Reply } from './kernel/types.js';
+import { LoginCache } from './loginCache.js';
+import { LoginPace } from './loginPace.js';
 import type { RouterMessage } from './messages.js';
+import type { TokenKeys } from './tokenKeys.js';
+import {
+  roleOf,
+  ROLES,
+  SUPER_USER,
+  SUPER_USER_ROLE,
+  userOf,
+  USERS,
+  type RoleRow,
+  type UserRow,
+} from './userRows.js';
 
 /** Asks the writer of the `system` database. */
 export type AskSystem = <T>(question: (replyTo: Reply<T>) => RouterMessage) => Promise<T>;
 
-/** UNAUTHENTICATED with one answer for every failure: nothing tells whether the user exists. */
-export const authenticate = async (
-  askSystem: AskSystem,
-  credentials: { username: string; password: string },
-): Promise<User> => {
-  const user =
-    credentials.username === '' ? undefined : await readUser(askSystem, credentials.username);
-  const stored = typeof user?.password === 'string' ? user.password : UNKNOWN_USER;
-  if (!(await verifyPassword(credentials.password, stored)) || !user)
-    throw new SkeinError('UNAUTHENTICATED', 'Login failed');
-  if (user.active === false)
-    throw new SkeinError('UNAUTHENTICATED', 'Cannot complete request: User is inactive');
-  return {
-    username: credentials.username,
-    active: true,
-    role: String(user.role),
-    superUser: user.role === SUPER_USER,
-  };
-};
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+  /** Where the login comes from; absent: from the program that the node is a part of. */
+  readonly address?: string;
+}
 
-/** Nodes that open the operations API have a user from their first start on. */
-export const ensureFirstUser = async (
-  askSystem: AskSystem,
-  config: Config,
-  passwordGenerated: (username: string, password: string) => void,
-): Promise<void> => {
-  const { authentication, operationsApi } = config;
-  if (!operationsApi.listen && authentication.adminPassword === undefined) return;
-  const users = await askSystem<RecordObject[]>((replyTo) => ({
-    type: 'records.search',
-    table: 'hdb_user',
-    query: { operator: 'and', conditions: [], limit: 1 },
-    replyTo,
-  }));
-  if (users.length > 0) return;
-  const username = authentication.adminUsername ?? 'admin';
-  const password = authentication.adminPassword ?? generatePassword();
-  await putUser(askSystem, username, password);
-  if (authentication.adminPassword === undefined) passwordGenerated(username, password);
-};
+/** Whom a token stands for, and what it is good for. */
+export interface TokenBearer {
+  readonly user: User;
+  readonly kind: TokenKind;
+}
 
-const readUser = async (
-  askSystem: AskSystem,
-  username: string,
-): Promise<RecordObject | undefined> => {
-  const [user] = await askSystem<(RecordObject | undefined)[]>((replyTo) => ({
-    type: 'records.get',
-    table: 'hdb_user',
-    keys: [username],
-    replyTo,
-  }));
-  return user;
-};
+export interface UserDirectoryParts {
+  readonly ask: AskSystem;
+  readonly config: Config;
+  readonly environment: Pick<Environment, 'now' | 'setTimer' | 'randomId'>;
+  readonly tokenKeys: TokenKeys;
+}
 
-const putUser = async (askSystem: AskSystem, username: string, password: string): Promise<void> => {
-  const record = {
-    username,
-    password: await hashPassword(password),
-    role: SUPER_USER,
-    active: true,
-    hash_function: 'scrypt',
-  };
-  await askSystem((replyTo) => ({
-    type: 'transaction.submit',
-    writes: [{ table: 'hdb_user', type: 'put', records: [record] }],
-    notes: { operation: 'add_user' },
-    replyTo,
-  }));
-};
+export class UserDirectory {
+  readonly #parts: UserDirectoryParts;
+  readonly #logins: LoginCache;
+  readonly #pace: LoginPace;
+  /** Settles when the last change that was asked for is done. */
+  #changing: Promise<unknown> = Promise.resolve();
 
-const SUPER_USER = 'super_user';
+  constructor(parts: UserDirectoryParts) {
+    const { config, environment } = parts;
+    this.#parts = parts;
+    this.#pace = new LoginPace(environment);
+    this.#logins = new LoginCache({
+      ttlMs: config.authentication.cacheTtlMs,
+      now: environment.now,
+      verify: verifyPassword,
+    });
+  }
+
+  /**
+   * UNAUTHENTICATED with one answer for every failure: nothing tells whether the user exists. TOO_MANY_LOGINS and
+   * OVERLOADED after many failures. At `authentication.cacheTTL` the password is checked anew.
+   */
+  async authenticate({ username, password, address = 'this program' }: Credentials): Promise<User> {
+    const user = await this.find(username);
+    const stored = user?.password ?? UNKNOWN_USER;
+    const isKnown = this.#logins.knows(password, stored);
+    return this.#pace.run({ username, address, isKnown }, async () => {
+      if (!(await this.#logins.verify(password, stored)) || !user)
+        throw new SkeinError('UNAUTHENTICATED', 'Login failed');
+      return this.#admitted(user);
+    });
+  }
+
+  /** UNAUTHENTICATED `invalid token` or `token expired`; what has been changed about the user since it was issued counts. */
+  async authenticateToken(token: string): Promise<TokenBearer> {
+    const { environment, tokenKeys } = this.#parts;
+    const claims = await readToken(await tokenKeys.publicKey(), token, environment.now());
+    const user = await this.find(claims.username);
+    if (!user || user.series !== claims.series) throw invalidToken();
+    if (claims.kind === 'refresh' && user.refreshToken !== hashToken(token)) throw invalidToken();
+    return { user: await this.#admitted(user), kind: claims.kind };
+  }
+
+  /** For a user that was authenticated. NOT_FOUND when it is none of this cluster. */
+  async issueToken({ username, superUser }: User, kind: TokenKind): Promise<string> {
+    const { authentication } = this.#parts.config;
+    const user = await this.find(username);
+    if (!user) throw new SkeinError('NOT_FOUND', `User ${username} does not exist`);
+    return signToken(await this.#parts.tokenKeys.texts(), {
+      username,
+      superUser,
+      kind,
+      series: user.series,
+      issuedMs: this.#parts.environment.now(),
+      lifeMs:
+        kind === 'operation' ? authentication.operationTokenMs : authentication.refreshTokenMs,
+    });
+  }
+
+  async find(username: string): Promise<UserRow | undefined> {
+    const user = await this.#read(USERS, username, userOf);
+    // Names that cannot be written as they are share a key with others.
+    return user?.username === username ? user : undefined;
+  }
+
+  /** By id. */
+  async findRole(id: string): Promise<RoleRow | undefined> {
+    return id === SUPER_USER ? SUPER_USER_ROLE : this.#read(ROLES, id, roleOf);
+  }
+
+  async users(): Promise<UserRow[]> {
+    return (await this.#all(USERS)).map(userOf).filter((user) => user !== undefined);
+  }
+
+  /** The built-in one first. */
+  async roles(): Promise<RoleRow[]> {
+    const stored = (await this.#all(ROLES)).map(roleOf).filter((role) => role !== undefined);
+    return [SUPER_USER_ROLE, ...stored];
+  }
+
+  /** One after the other on this node: each sees what the one before has written. */
+  change<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#changing.then(work);
+    // Whoever asked is told of a failure; the next turn comes all the same.
+    this.#changing = turn.catch(() => undefined);
+    return turn;
+  }
+
+  write(write: LocalWrite, notes: EntryNotes): Promise<Accepted> {
+    return this.#parts.ask<Accepted>((replyTo) => ({
+      type: 'transaction.submit',
+      writes: [write],
+      notes,
+      replyTo,
+    }));
+  }
+
+  /** Attributes of a row that no older token survives. */
+  newSeries(): { token_series: string; refresh_token: null } {
+    return { token_series: this.#parts.environment.randomId(8), refresh_token: null };
+  }
+
+  /** Nodes that open the operations API have a user from their first start on. */
+  async ensureFirstUser(
+    passwordGenerated: (username: string, password: string) => void,
+  ): Promise<void> {
+    const { authentication, operationsApi } = this.#parts.config;
+    if (!operationsApi.listen && authentication.adminPassword === undefined) return;
+    if ((await this.#all(USERS, 1)).length > 0) return;
+    const username = authentication.adminUsername ?? 'admin';
+    const password = authentication.adminPassword ?? generatePassword();
+    const record = {
+      username,
+      password: await hashPassword(password),
+      role: SUPER_USER,
+      active: true,
+      hash_function: 'scrypt',
+      ...this.newSeries(),
+    };
+    await this.write({ table: USERS, type: 'put', records: [record] }, { operation: 'add_user' });
+    if (authentication.adminPassword === undefined) passwordGenerated(username, password);
+  }
+
+  async #admitted(row: UserRow): Promise<User> {
+    if (!row.active)
+      throw new SkeinError('UNAUTHENTICATED', 'Cannot complete request: User is inactive');
+    const role = await this.findRole(row.role);
+    const rights = role?.rights ?? NO_RIGHTS;
+    const { username } = row;
+    return { username, active: true, role: row.role, superUser: rights.superUser, rights };
+  }
+
+  async #read<T>(
+    table: string,
+    key: Key,
+    read: (record: RecordObject | undefined) => T,
+  ): Promise<T | undefined> {
+    // No key that could be stored.
+    if (key === '' || String(key).length > KEY_CHARACTERS_MAX) return undefined;
+    const [record] = await this.#parts.ask<(RecordObject | undefined)[]>((replyTo) => ({
+      type: 'records.get',
+      table,
+      keys: [key],
+      replyTo,
+    }));
+    return read(record);
+  }
+
+  #all(table: string, limit?: number): Promise<RecordObject[]> {
+    return this.#parts.ask<RecordObject[]>((replyTo) => ({
+      type: 'records.search',
+      table,
+      query: { operator: 'and', conditions: [], limit },
+      replyTo,
+    }));
+  }
+}
+
+const KEY_CHARACTERS_MAX = 300;
 
 /** Checked in place of a user that does not exist, so that both answers take as long. */
 const UNKNOWN_USER = `scrypt$16384$8$1$${'A'.repeat(24)}$${'A'.repeat(44)}`;

@@ -9,6 +9,7 @@ import type { DatabaseName } from '../../protocol/ids.js';
 import type { MemberRoute } from '../../protocol/membership.js';
 import type { User } from '../../protocol/operations.js';
 import type { ActorRef, Reply } from '../kernel/types.js';
+import type { UserDirectory } from '../users.js';
 import type { ClusterOverview, MembershipMessage, RouterMessage } from '../messages.js';
 
 export interface OperationContext {
@@ -32,7 +33,9 @@ export interface OperationContext {
     operation: Record<string, unknown>;
     authorization?: string;
   }): Promise<Record<string, unknown>>;
-  authenticate(credentials: { username: string; password: string }): Promise<User>;
+  readonly users: UserDirectory;
+  /** Where the request comes from, as far as that is known. */
+  readonly from: { readonly address?: string };
 }
 
 /** Who and what, for the log. */
