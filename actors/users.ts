@@ -4,7 +4,7 @@
  * changes on another node counts here as soon as it has arrived.
  */
 import { SkeinError } from '../protocol/errors.js';
-import type { Key, RecordObject, User } from '../protocol/operations.js';
+import type { RecordObject, User } from '../protocol/operations.js';
 import { NO_RIGHTS } from '../protocol/permissions.js';
 import { generatePassword, hashPassword, verifyPassword } from '../security/credentials.js';
 import {
@@ -17,6 +17,7 @@ import {
 import type { Accepted } from '../storage/commit.js';
 import type { LocalWrite } from '../storage/evaluate.js';
 import type { Config } from '../config/types.js';
+import { isWellFormed } from '../protocol/bytes.js';
 import type { EntryNotes } from '../protocol/entry.js';
 import type { Environment } from './environment.js';
 import type { Reply } from './kernel/types.js';
@@ -117,10 +118,8 @@ export class UserDirectory {
     });
   }
 
-  async find(username: string): Promise<UserRow | undefined> {
-    const user = await this.#read(USERS, username, userOf);
-    // Names that cannot be written as they are share a key with others.
-    return user?.username === username ? user : undefined;
+  find(username: string): Promise<UserRow | undefined> {
+    return this.#read(USERS, username, userOf);
   }
 
   /** By id. */
@@ -192,11 +191,10 @@ export class UserDirectory {
 
   async #read<T>(
     table: string,
-    key: Key,
+    key: string,
     read: (record: RecordObject | undefined) => T,
   ): Promise<T | undefined> {
-    // No key that could be stored.
-    if (key === '' || String(key).length > KEY_CHARACTERS_MAX) return undefined;
+    if (!isKey(key)) return undefined;
     const [record] = await this.#parts.ask<(RecordObject | undefined)[]>((replyTo) => ({
       type: 'records.get',
       table,
@@ -217,6 +215,10 @@ export class UserDirectory {
 }
 
 const KEY_CHARACTERS_MAX = 300;
+
+/** Others have no row, and asking for it would be an error of another kind. */
+const isKey = (name: string): boolean =>
+  name !== '' && name.length <= KEY_CHARACTERS_MAX && isWellFormed(name);
 
 /** Checked in place of a user that does not exist, so that both answers take as long. */
 const UNKNOWN_USER = `scrypt$16384$8$1$${'A'.repeat(24)}$${'A'.repeat(44)}`;

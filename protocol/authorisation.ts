@@ -90,8 +90,7 @@ export const describedAttributes = (
 export const describesTable = (
   rights: Rights,
   place: { database: string; table: string },
-): boolean =>
-  structures(rights, place.database) || (tableOf(rights, place)?.actions.size ?? 0) > 0;
+): boolean => structures(rights, place.database) || (tableOf(rights, place)?.actions.size ?? 0) > 0;
 
 /** The same for some table of it. */
 export const describesDatabase = (rights: Rights, database: string): boolean =>

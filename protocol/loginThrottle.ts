@@ -52,8 +52,10 @@ export class LoginThrottle {
     const ofUser = attempt.isKnown ? undefined : this.#find(userKey(attempt), nowMs);
     const waitMs = Math.max(startMs - nowMs, ofUser ? delayMs(ofUser.count, OF_USER) : 0);
     if (waitMs > limits.loginWaitMsMax) return { waitMs, isRefused: true };
-    for (const { failures, pace } of queued)
-      if (failures) failures.nextMs = startMs + delayMs(failures.count, pace);
+    for (const { failures, pace } of queued) {
+      const delay = failures ? delayMs(failures.count, pace) : 0;
+      if (failures && delay > 0) failures.nextMs = startMs + delay;
+    }
     return { waitMs, isRefused: false };
   }
 

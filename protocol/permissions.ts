@@ -3,7 +3,7 @@
  * actors/users.ts for every login; authorisation.ts decides with what comes out. What cannot be read gives no rights.
  */
 import { groupOperations, permissionSchema } from './schemas/userSchemas.js';
-import { operationAliases } from './schemas/aliases.js';
+import { operationAliases, ownField, type Fields } from './schemas/aliases.js';
 import { compileSchema } from './validate.js';
 
 export type TableAction = 'read' | 'insert' | 'update' | 'delete';
@@ -36,77 +36,61 @@ export const NO_RIGHTS: Rights = {
 /** Total: a permission object that does not fit its schema gives no rights at all, rather than some. */
 export const readRights = (permission: unknown): Rights => {
   if (permissionProblems(permission).length > 0) return NO_RIGHTS;
-  const { super_user, structure_user, operations, cluster_user, ...databases } =
-    permission as StoredPermission;
-  void cluster_user;
+  // Own fields only: what a prototype says is no permission.
+  const fields = new Map(Object.entries(permission as Readonly<Record<string, unknown>>));
+  const structure = fields.get('structure_user');
+  const operations = fields.get('operations') as readonly string[] | undefined;
   return {
-    superUser: super_user === true,
-    structure: structure_user === true ? 'everywhere' : new Set(structure_user || []),
+    superUser: fields.get('super_user') === true,
+    structure:
+      structure === true
+        ? 'everywhere'
+        : new Set(Array.isArray(structure) ? (structure as string[]) : []),
     operations: operations === undefined ? null : new Set(operations.flatMap(operationsOf)),
     tables: new Map(
-      Object.entries(databases as Databases)
-        // Nobody but a super user reaches it, whatever a role says.
-        .filter(([database]) => database !== 'system')
-        .map(([database, { tables }]) => [database, tableRights(tables ?? {})]),
+      [...fields]
+        .filter(([name]) => !NO_DATABASES.has(name))
+        .map(([database, rule]) => [database, tableRights(ownField(rule as Fields, 'tables'))]),
     ),
   };
 };
 
-interface StoredAttribute {
-  readonly attribute_name: string;
-  readonly read?: boolean;
-  readonly insert?: boolean;
-  readonly update?: boolean;
-}
-interface StoredTable {
-  readonly read?: boolean;
-  readonly insert?: boolean;
-  readonly update?: boolean;
-  readonly delete?: boolean;
-  readonly attribute_permissions?: readonly StoredAttribute[] | null;
-}
-interface StoredPermission {
-  readonly super_user?: boolean;
-  readonly structure_user?: boolean | readonly string[];
-  readonly cluster_user?: boolean;
-  readonly operations?: readonly string[];
-  readonly [database: string]: unknown;
-}
-type Databases = Readonly<Record<string, { tables?: Readonly<Record<string, StoredTable>> }>>;
+/** Keys that are something else, and the database that nobody but a super user reaches, whatever a role says. */
+const NO_DATABASES: ReadonlySet<string> = new Set([
+  'super_user',
+  'structure_user',
+  'cluster_user',
+  'operations',
+  'system',
+]);
 
 const permissionProblems = compileSchema(permissionSchema);
 
 const operationsOf = (name: string): readonly string[] =>
   groupOperations.get(name) ?? [operationAliases.get(name) ?? name];
 
-const tableRights = (
-  tables: Readonly<Record<string, StoredTable>>,
-): ReadonlyMap<string, TableRights> =>
+const tableRights = (tables: unknown): ReadonlyMap<string, TableRights> =>
   new Map(
-    Object.entries(tables).map(([table, stored]): [string, TableRights] => {
-      const rules = stored.attribute_permissions ?? [];
-      return [
-        table,
-        {
-          actions: actionsOf(stored, ['read', 'insert', 'update', 'delete']),
-          attributes:
-            rules.length === 0
-              ? null
-              : new Map(
-                  rules.map((rule) => [
-                    rule.attribute_name,
-                    actionsOf(rule, ['read', 'insert', 'update']),
-                  ]),
-                ),
-        },
-      ];
-    }),
+    Object.entries((tables ?? {}) as Readonly<Record<string, Fields>>).map(
+      ([table, stored]): [string, TableRights] => {
+        const rules = (ownField(stored, 'attribute_permissions') ?? []) as readonly Fields[];
+        return [
+          table,
+          {
+            actions: actionsOf(stored, ['read', 'insert', 'update', 'delete']),
+            attributes: rules.length === 0 ? null : new Map(rules.map(attributeRights)),
+          },
+        ];
+      },
+    ),
   );
 
+const attributeRights = (rule: Fields): [string, ReadonlySet<AttributeAction>] => [
+  String(ownField(rule, 'attribute_name')),
+  actionsOf(rule, ['read', 'insert', 'update']),
+];
+
 const actionsOf = <Action extends string>(
-  stored: object,
+  stored: Fields,
   actions: readonly Action[],
-): ReadonlySet<Action> =>
-  new Set(
-    actions.filter((action) => Object.hasOwn(stored, action) && Reflect.get(stored, action) === true),
-  );
+): ReadonlySet<Action> => new Set(actions.filter((action) => ownField(stored, action) === true));

@@ -153,6 +153,9 @@ export const userFields = {
   >
 >;
 
+/** Keys of a permission object that name no database. */
+const SETTINGS = ['super_user', 'structure_user', 'cluster_user', 'operations'];
+
 /** What the schema of a permission cannot say. */
 export const permissionProblems = (
   { permission }: Fields,
@@ -160,14 +163,15 @@ export const permissionProblems = (
 ): string[] => {
   if (!isObject(permission)) return [];
   const problems: string[] = [];
-  const { super_user: _, structure_user, cluster_user, operations, ...databases } = permission;
-  void [_, cluster_user];
-  if (ownField(permission, 'super_user') === true) {
-    const isMore = structure_user === true || Array.isArray(structure_user) || operations;
-    if (isMore || Object.keys(databases).length > 0)
-      problems.push("Roles with 'super_user' set to true cannot have other permissions set.");
-  }
-  if (Object.hasOwn(databases, 'system'))
+  const databases = Object.keys(permission).filter((key) => !SETTINGS.includes(key));
+  const operations = ownField(permission, 'operations');
+  const hasMore =
+    databases.length > 0 ||
+    operations !== undefined ||
+    Boolean(ownField(permission, 'structure_user'));
+  if (ownField(permission, 'super_user') === true && hasMore)
+    problems.push("Roles with 'super_user' set to true cannot have other permissions set.");
+  if (databases.includes('system'))
     problems.push("'permission.system' is not allowed: only super users reach this database");
   for (const [index, named] of (Array.isArray(operations) ? operations : []).entries())
     if (typeof named === 'string' && !groupOperations.has(named) && !isOperation(named))
