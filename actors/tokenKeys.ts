@@ -25,6 +25,8 @@ export class TokenKeys {
   readonly #log: Logger;
   readonly #isMadeAtFirstUse: boolean;
   #inMemory: Promise<TokenKeyTexts> | null = null;
+  /** Settles when the files are there that the first use makes. */
+  #made: Promise<void> | null = null;
   #public: { key: KeyObject; readAt: string } | null = null;
 
   /** `directory` null: in memory. `isMadeAtFirstUse`: of a node that nobody has called `prepare` for. */
@@ -50,7 +52,7 @@ export class TokenKeys {
   /** The keys as they are now. STORAGE_FAILED (500) with the documented text when one is missing or damaged. */
   async texts(): Promise<TokenKeyTexts> {
     if (this.#directory === null) return (this.#inMemory ??= generateTokenKeys());
-    if (this.#isMadeAtFirstUse) await this.prepare();
+    if (this.#isMadeAtFirstUse) await (this.#made ??= this.prepare());
     const [privateKey, publicKey, passphrase] = await Promise.all([
       this.#read('privateKey'),
       this.#read('publicKey'),
