@@ -2,7 +2,7 @@
  * Whatever a role says and whatever is asked: an operation that is allowed touches only what the role names. The oracle
  * looks at the permission object itself, field by field, and shares no code with what it judges.
  */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import test from 'ava';
 import { needsPrimaryKey, readableAttributes, refusalOf } from '../../protocol/authorisation.js';
 import { readRights } from '../../protocol/permissions.js';

@@ -4,7 +4,7 @@
  */
 import type { ActorSnapshot, ActorSystem, DeadLetter } from '../../actors/kernel/types.js';
 import type { Health, NodeHandle } from '../../actors/node.js';
-import type { TokenBearer } from '../../actors/users.js';
+import type { Credentials, TokenBearer } from '../../actors/users.js';
 import type { Config } from '../../config/types.js';
 import { nodeName } from '../../protocol/ids.js';
 import { invalidRequest, SkeinError } from '../../protocol/errors.js';
@@ -30,7 +30,7 @@ export interface FakeNodeOptions {
 export interface FakeNode extends NodeHandle {
   readonly executed: { operation: Record<string, unknown>; user: User | undefined }[];
   readonly signals: AbortSignal[];
-  readonly logins: { username: string; password: string }[];
+  readonly logins: Credentials[];
   readonly crashed: string[];
   readonly closed: () => boolean;
 }
