@@ -217,6 +217,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
         void this.#membership?.send({ type: 'routes.changed', routes }, 'control'),
       callPeer: (call) => callPeer({ resources, signal, ...call }),
       users: this.#users,
+      tokenKeys: this.#tokenKeys,
       from,
     };
   }
