@@ -42,7 +42,7 @@ export const operationsInstead: ReadonlyMap<string, string> = new Map([
 /** Attributes that no search shows, and none may ask for. */
 export const secretAttributes: ReadonlyMap<string, readonly string[]> = new Map([
   [NODES, ['authorization']],
-  ['hdb_user', ['password', 'refresh_token', 'token_series']],
+  ['hdb_user', ['password', 'first_password', 'refresh_token', 'token_series']],
 ]);
 
 export const systemTables: readonly TableDefinition[] = [
@@ -53,6 +53,7 @@ export const systemTables: readonly TableDefinition[] = [
     'hash_function',
     'refresh_token',
     'token_series',
+    'first_password',
   ]),
   table('hdb_role', 'id', ['role', 'permission']),
   table(NODES, 'name', [

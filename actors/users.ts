@@ -26,12 +26,15 @@ import { LoginPace } from './loginPace.js';
 import type { RouterMessage } from './messages.js';
 import type { TokenKeys } from './tokenKeys.js';
 import {
+  firstUserOf,
+  firstUserRecord,
   roleOf,
   ROLES,
   SUPER_USER,
   SUPER_USER_ROLE,
   userOf,
   USERS,
+  wholeRecord,
   type RoleRow,
   type UserRow,
 } from './userRows.js';
@@ -118,17 +121,23 @@ export class UserDirectory {
     });
   }
 
-  find(username: string): Promise<UserRow | undefined> {
-    return this.#read(USERS, username, userOf);
+  async find(username: string): Promise<UserRow | undefined> {
+    const record = await this.#read(USERS, username);
+    const user = userOf(record);
+    if (user) return user;
+    const first = firstUserOf(record);
+    return first && (await this.users()).find((one) => one.username === username);
   }
 
   /** By id. */
   async findRole(id: string): Promise<RoleRow | undefined> {
-    return id === SUPER_USER ? SUPER_USER_ROLE : this.#read(ROLES, id, roleOf);
+    return id === SUPER_USER ? SUPER_USER_ROLE : roleOf(await this.#read(ROLES, id));
   }
 
+  /** The first users of nodes are users until there are others. */
   async users(): Promise<UserRow[]> {
-    return (await this.#all(USERS)).map(userOf).filter((user) => user !== undefined);
+    const { users, firstUsers } = await this.#everybody();
+    return users.length > 0 ? users : firstUsers;
   }
 
   /** The built-in one first. */
@@ -145,18 +154,22 @@ export class UserDirectory {
     return turn;
   }
 
-  write(write: LocalWrite, notes: EntryNotes): Promise<Accepted> {
-    return this.#parts.ask<Accepted>((replyTo) => ({
-      type: 'transaction.submit',
-      writes: [write],
-      notes,
-      replyTo,
-    }));
+  /** What became of that write. With the first change of users, first users become users like others. */
+  async write(write: LocalWrite, notes: EntryNotes): Promise<Accepted> {
+    const settled = write.table === USERS ? await this.#settlingFirstUsers() : [];
+    const accepted = await this.#submit([...settled, write], notes);
+    return { ...accepted, results: accepted.results.slice(-1) };
   }
 
-  /** Attributes of a row that no older token survives. */
-  newSeries(): { token_series: string; refresh_token: null } {
-    return { token_series: this.#parts.environment.randomId(8), refresh_token: null };
+  /** Of all refresh tokens of a user this one counts. Settles nothing: whoever logs in changes no users. */
+  async keepRefreshToken(username: string, hash: string, notes: EntryNotes): Promise<void> {
+    const records = [{ username, refresh_token: hash }];
+    await this.#submit([{ table: USERS, type: 'update', records }], notes);
+  }
+
+  /** A name for tokens that no older token has. */
+  newSeries(): string {
+    return this.#parts.environment.randomId(8);
   }
 
   /** Nodes that open the operations API have a user from their first start on. */
@@ -168,15 +181,10 @@ export class UserDirectory {
     if ((await this.#all(USERS, 1)).length > 0) return;
     const username = authentication.adminUsername ?? 'admin';
     const password = authentication.adminPassword ?? generatePassword();
-    const record = {
-      username,
-      password: await hashPassword(password),
-      role: SUPER_USER,
-      active: true,
-      hash_function: 'scrypt',
-      ...this.newSeries(),
-    };
-    await this.write({ table: USERS, type: 'put', records: [record] }, { operation: 'add_user' });
+    const record = firstUserRecord(username, await hashPassword(password));
+    await this.#submit([{ table: USERS, type: 'upsert', records: [record] }], {
+      operation: 'add_user',
+    });
     if (authentication.adminPassword === undefined) passwordGenerated(username, password);
   }
 
@@ -189,11 +197,30 @@ export class UserDirectory {
     return { username, active: true, role: row.role, superUser: rights.superUser, rights };
   }
 
-  async #read<T>(
-    table: string,
-    key: string,
-    read: (record: RecordObject | undefined) => T,
-  ): Promise<T | undefined> {
+  #submit(writes: readonly LocalWrite[], notes: EntryNotes): Promise<Accepted> {
+    return this.#parts.ask<Accepted>((replyTo) => ({
+      type: 'transaction.submit',
+      writes,
+      notes,
+      replyTo,
+    }));
+  }
+
+  async #everybody(): Promise<{ users: UserRow[]; firstUsers: UserRow[] }> {
+    const records = await this.#all(USERS);
+    return {
+      users: records.map(userOf).filter((user) => user !== undefined),
+      firstUsers: records.map(firstUserOf).filter((user) => user !== undefined),
+    };
+  }
+
+  async #settlingFirstUsers(): Promise<LocalWrite[]> {
+    const { users, firstUsers } = await this.#everybody();
+    if (users.length > 0 || firstUsers.length === 0) return [];
+    return [{ table: USERS, type: 'put', records: firstUsers.map(wholeRecord) }];
+  }
+
+  async #read(table: string, key: string): Promise<RecordObject | undefined> {
     if (!isKey(key)) return undefined;
     const [record] = await this.#parts.ask<(RecordObject | undefined)[]>((replyTo) => ({
       type: 'records.get',
@@ -201,7 +228,7 @@ export class UserDirectory {
       keys: [key],
       replyTo,
     }));
-    return read(record);
+    return record;
   }
 
   #all(table: string, limit?: number): Promise<RecordObject[]> {

@@ -6,7 +6,6 @@ import { invalidRequest } from '../../protocol/errors.js';
 import type { RecordObject, User } from '../../protocol/operations.js';
 import type { NormalisedOperation } from '../../protocol/operationSchemas.js';
 import { hashToken, invalidToken } from '../../security/tokens.js';
-import { USERS } from '../userRows.js';
 import { notesOf, type OperationContext } from './context.js';
 
 type Operation<Name extends NormalisedOperation['operation']> = Extract<
@@ -25,11 +24,9 @@ export const createTokens = async (
       context.users.issueToken(user, 'operation'),
       context.users.issueToken(user, 'refresh'),
     ]);
-    const record = { username: user.username, refresh_token: hashToken(refreshToken) };
-    await context.users.write(
-      { table: USERS, type: 'update', records: [record] },
-      notesOf(context, operation.operation),
-    );
+    const hash = hashToken(refreshToken);
+    const notes = notesOf(context, operation.operation);
+    await context.users.keepRefreshToken(user.username, hash, notes);
     return { operation_token: operationToken, refresh_token: refreshToken };
   });
 };

@@ -8,7 +8,7 @@ import type { RecordObject } from '../../protocol/operations.js';
 import type { NormalisedOperation } from '../../protocol/operationSchemas.js';
 import { hashPassword } from '../../security/credentials.js';
 import type { Accepted } from '../../storage/commit.js';
-import { shownRole, USERS, type RoleRow, type UserRow } from '../userRows.js';
+import { shownRole, USERS, wholeRecord, type RoleRow, type UserRow } from '../userRows.js';
 import { notesOf, type OperationContext } from './context.js';
 
 type Operation<Name extends NormalisedOperation['operation']> = Extract<
@@ -28,14 +28,14 @@ export const addUser = (
       throw new SkeinError('ALREADY_EXISTS', `User ${username} already exists`, {
         statusCode: 409,
       });
-    const record = {
+    const record = wholeRecord({
       username,
       password: await hashPassword(password),
       role: id,
       active,
-      hash_function: 'scrypt',
-      ...context.users.newSeries(),
-    };
+      series: context.users.newSeries(),
+      refreshToken: null,
+    });
     await context.users.write(
       { table: USERS, type: 'put', records: [record] },
       notesOf(context, operation.operation),
@@ -59,13 +59,10 @@ export const alterUser = (
     const endsTokens = password !== undefined || after.role !== user.role || !after.active;
     const record = {
       username,
-      ...(password !== undefined && {
-        password: await hashPassword(password),
-        hash_function: 'scrypt',
-      }),
+      ...(password !== undefined && { password: await hashPassword(password) }),
       ...(newRole && { role: newRole.id }),
       ...(active !== undefined && { active }),
-      ...(endsTokens && context.users.newSeries()),
+      ...(endsTokens && { token_series: context.users.newSeries(), refresh_token: null }),
     };
     const accepted = await context.users.write(
       { table: USERS, type: 'update', records: [record] },

@@ -173,6 +173,45 @@ test('SE-30: what is changed about a user after the drop, on a node that has not
   await becomes(t, 'fine', () => login(other, 'bob', 'third'));
 });
 
+test('SE-30: a node that is started anew with its first settings takes nothing back: neither a password nor a drop', async (t) => {
+  const at = await place(t);
+  const [a, b] = await both(t, at);
+  await a.send({ operation: 'alter_user', username: 'admin', password: 'changed' });
+  await a.send(owner);
+  await a.send(bob);
+  await becomes(t, 'fine', () => login(b, 'bob'));
+  const wipe = async (): Promise<void> => {
+    await rm(join(at.directory, 'b'), { recursive: true });
+  };
+  await b.close();
+  await wipe();
+  const anew = await start(t, at, 'b');
+  await outcome(anew.send({ operation: 'create_authentication_tokens', ...ADMIN }));
+  await synced(anew);
+  await synced(a);
+  for (const node of [a, anew]) {
+    await becomes(t, 'Login failed', () => login(node, 'admin', ADMIN.password));
+    await becomes(t, 'fine', () => login(node, 'admin', 'changed'));
+  }
+  await a.send({ operation: 'drop_user', username: 'admin' });
+  await synced(anew);
+  await anew.close();
+  await wipe();
+  const again = await start(t, at, 'b');
+  await synced(again);
+  await synced(a);
+  for (const node of [a, again]) {
+    await becomes(t, 'fine', () => login(node, 'bob'));
+    for (const password of [ADMIN.password, 'changed'])
+      await becomes(t, 'Login failed', () => login(node, 'admin', password));
+    const users = (await node.send({ operation: 'list_users' })) as { username: string }[];
+    t.deepEqual(
+      users.map(({ username }) => username),
+      ['bob'],
+    );
+  }
+});
+
 test('tokens of one node count on another that has its keys, and on no other', async (t) => {
   const at = await place(t);
   const [a, b] = await both(t, at);

@@ -86,6 +86,22 @@ test('a user is added, logs in with the rights of the role, and is listed withou
   );
 });
 
+test('the first user is a user like others: listed, altered, followed by others, with tokens that last', async (t) => {
+  const node = await open(t);
+  const listed = (await node.send({ operation: 'list_users' })) as Record<string, unknown>[];
+  t.like(listed, [{ username: 'admin', active: true, role: { id: 'super_user' } }]);
+  t.is(listed.length, 1);
+  const tokens = await tokensOf(node, ADMIN.username, ADMIN.password);
+  await node.send({ operation: 'add_user', username: 'eva', password: 'pw', role: 'super_user' });
+  t.true((await login(node, ADMIN.username, ADMIN.password)).superUser);
+  t.true((await node.authenticateToken(tokens.operation_token)).user.superUser);
+  t.is((await node.authenticateToken(tokens.refresh_token)).kind, 'refresh');
+  const other = await open(t);
+  await other.send({ operation: 'alter_user', username: 'admin', password: 'new' });
+  await t.throwsAsync(login(other, ADMIN.username, ADMIN.password), { message: 'Login failed' });
+  t.true((await login(other, 'admin', 'new')).superUser);
+});
+
 test('what is refused changes nothing and says why', async (t) => {
   const node = await withReader(t);
   const before = await Promise.all([
