@@ -36,9 +36,10 @@ export class TokenKeys {
     this.#isMadeAtFirstUse = parts.isMadeAtFirstUse;
   }
 
-  /** Makes the files where none of the three is. What is there is never written over. */
+  /** Makes the files where none of the three is, and ends what a crash has interrupted. What is there is never written over. */
   async prepare(): Promise<void> {
     if (this.#directory === null) return;
+    await this.#endInterrupted();
     const present = await Promise.all(NAMES.map((name) => isThere(this.#path(name))));
     if (!present.includes(true)) return this.#store(await generateTokenKeys());
     const missing = NAMES.filter((_, index) => present[index] === false);
@@ -82,12 +83,32 @@ export class TokenKeys {
     else await this.#store(texts);
   }
 
-  /** The private key last: while it is missing nothing is signed. */
+  /** All three are whole on the disk before the first gets its name. */
   async #store(texts: TokenKeyTexts): Promise<void> {
     if (this.#directory === null) return;
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    for (const name of ['passphrase', 'publicKey', 'privateKey'] as const)
-      await writeWhole(this.#path(name), texts[name]);
+    for (const name of NAMES) await writePrivately(unfinished(this.#path(name)), texts[name]);
+    for (const name of NAMES) await rename(unfinished(this.#path(name)), this.#path(name));
+  }
+
+  /** Files that were about to get their names, when they are what completes the pair and nothing else does. */
+  async #endInterrupted(): Promise<void> {
+    const waiting: (keyof TokenKeyTexts)[] = [];
+    for (const name of NAMES) if (await isThere(unfinished(this.#path(name)))) waiting.push(name);
+    if (waiting.length === 0 || (await this.#areSound([]))) return;
+    if (!(await this.#areSound(waiting))) return;
+    for (const name of waiting) await rename(unfinished(this.#path(name)), this.#path(name));
+  }
+
+  async #areSound(waiting: readonly (keyof TokenKeyTexts)[]): Promise<boolean> {
+    const texts = new Map<keyof TokenKeyTexts, string>();
+    for (const name of NAMES) {
+      const path = waiting.includes(name) ? unfinished(this.#path(name)) : this.#path(name);
+      if (!(await isThere(path))) return false;
+      texts.set(name, await readFile(path, 'utf8'));
+    }
+    const { privateKey = '', publicKey = '', passphrase = '' } = Object.fromEntries(texts);
+    return tokenKeysProblem({ privateKey, publicKey, passphrase: passphrase.trim() }) === undefined;
   }
 
   #path(name: keyof TokenKeyTexts): string {
@@ -133,10 +154,11 @@ const isThere = async (path: string): Promise<boolean> => {
   }
 };
 
-/** Readable for the owner only from its first byte on, and never in part under its name. */
-const writeWhole = async (path: string, text: string): Promise<void> => {
-  const unfinished = `${path}.new`;
-  const file = await open(unfinished, 'w', 0o600);
+const unfinished = (path: string): string => `${path}.new`;
+
+/** Readable for the owner only from its first byte on. */
+const writePrivately = async (path: string, text: string): Promise<void> => {
+  const file = await open(path, 'w', 0o600);
   try {
     await file.chmod(0o600);
     await file.writeFile(text);
@@ -144,5 +166,4 @@ const writeWhole = async (path: string, text: string): Promise<void> => {
   } finally {
     await file.close();
   }
-  await rename(unfinished, path);
 };

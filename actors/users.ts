@@ -5,6 +5,7 @@
  */
 import { SkeinError } from '../protocol/errors.js';
 import type { RecordObject, User } from '../protocol/operations.js';
+import { limits } from '../protocol/limits.js';
 import { NO_RIGHTS } from '../protocol/permissions.js';
 import { generatePassword, hashPassword, verifyPassword } from '../security/credentials.js';
 import {
@@ -68,6 +69,9 @@ export class UserDirectory {
   readonly #pace: LoginPace;
   /** Settles when the last change that was asked for is done. */
   #changing: Promise<unknown> = Promise.resolve();
+  #changesWaiting = 0;
+  /** There is or was a user beside first users; these never count again in this run. */
+  #isSettled = false;
 
   constructor(parts: UserDirectoryParts) {
     const { config, environment } = parts;
@@ -125,7 +129,7 @@ export class UserDirectory {
     const record = await this.#read(USERS, username);
     const user = userOf(record);
     if (user) return user;
-    const first = firstUserOf(record);
+    const first = this.#isSettled ? undefined : firstUserOf(record);
     return first && (await this.users()).find((one) => one.username === username);
   }
 
@@ -137,7 +141,7 @@ export class UserDirectory {
   /** The first users of nodes are users until there are others. */
   async users(): Promise<UserRow[]> {
     const { users, firstUsers } = await this.#everybody();
-    return users.length > 0 ? users : firstUsers;
+    return this.#isSettled ? users : firstUsers;
   }
 
   /** The built-in one first. */
@@ -146,9 +150,12 @@ export class UserDirectory {
     return [SUPER_USER_ROLE, ...stored];
   }
 
-  /** One after the other on this node: each sees what the one before has written. */
-  change<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#changing.then(work);
+  /** One after the other on this node: each sees what the one before has written. OVERLOADED when too many wait. */
+  async change<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#changesWaiting >= limits.userChangesWaitingMax)
+      throw new SkeinError('OVERLOADED', 'Too many changes of users are waiting, try again later');
+    this.#changesWaiting++;
+    const turn = this.#changing.then(work).finally(() => this.#changesWaiting--);
     // Whoever asked is told of a failure; the next turn comes all the same.
     this.#changing = turn.catch(() => undefined);
     return turn;
@@ -208,13 +215,14 @@ export class UserDirectory {
 
   async #everybody(): Promise<{ users: UserRow[]; firstUsers: UserRow[] }> {
     const records = await this.#all(USERS);
-    return {
-      users: records.map(userOf).filter((user) => user !== undefined),
-      firstUsers: records.map(firstUserOf).filter((user) => user !== undefined),
-    };
+    const users = records.map(userOf).filter((user) => user !== undefined);
+    const firstUsers = records.map(firstUserOf).filter((user) => user !== undefined);
+    this.#isSettled ||= users.length > 0;
+    return { users, firstUsers };
   }
 
   async #settlingFirstUsers(): Promise<LocalWrite[]> {
+    if (this.#isSettled) return [];
     const { users, firstUsers } = await this.#everybody();
     if (users.length > 0 || firstUsers.length === 0) return [];
     return [{ table: USERS, type: 'put', records: firstUsers.map(wholeRecord) }];

@@ -85,6 +85,8 @@ export const limits = {
   loginsWaitingMax: 200,
   /** Passwords being checked at a time: each takes 16 MiB and a thread. */
   loginsVerifyingMax: 64,
+  /** Changes of users and roles, and tokens to be issued, that wait for their turn. */
+  userChangesWaitingMax: 1_000,
   /** Verified logins remembered. */
   loginsKept: 1_000,
 

@@ -5,6 +5,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { NodeHandle } from '../actors/node.js';
 import { SkeinError } from '../protocol/errors.js';
+import { canonicalAddress } from '../protocol/nodeNames.js';
 import type { User } from '../protocol/operations.js';
 import { isLoopback } from './loopback.js';
 
@@ -57,7 +58,7 @@ export const userOfBody = async (
 
 /** The address of the socket; what a header says about it is not believed. */
 export const addressOf = (request: FastifyRequest): string =>
-  request.raw.socket.remoteAddress ?? 'unknown';
+  canonicalAddress(request.raw.socket.remoteAddress ?? 'unknown');
 
 export const unauthenticated = (message: string): SkeinError =>
   new SkeinError('UNAUTHENTICATED', message);

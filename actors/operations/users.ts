@@ -55,7 +55,8 @@ export const alterUser = (
     const user = await userNamed(context, username);
     const newRole = role === undefined ? undefined : await roleNamed(context, role);
     const after = { ...user, role: newRole?.id ?? user.role, active: active ?? user.active };
-    await refuseWithoutSuperUser(context, { users: [after] });
+    if (await isActiveSuperUser(context, user))
+      await refuseWithoutSuperUser(context, { users: [after] });
     const endsTokens = password !== undefined || after.role !== user.role || !after.active;
     const record = {
       username,
@@ -76,8 +77,9 @@ export const dropUser = (
   { operation, username }: Operation<'drop_user'>,
 ): Promise<string> =>
   context.users.change(async () => {
-    await userNamed(context, username);
-    await refuseWithoutSuperUser(context, { without: username });
+    const user = await userNamed(context, username);
+    if (await isActiveSuperUser(context, user))
+      await refuseWithoutSuperUser(context, { without: username });
     await context.users.write(
       { table: USERS, type: 'delete', keys: [username] },
       notesOf(context, operation),
@@ -144,6 +146,10 @@ export const updatedAnswer = ({ version, results: [result] }: Accepted): RecordO
   update_hashes: result?.written ?? [],
   skipped_hashes: result?.skipped ?? [],
 });
+
+/** Others can go without looking at everybody. */
+const isActiveSuperUser = async (context: OperationContext, user: UserRow): Promise<boolean> =>
+  user.active && (await context.users.findRole(user.role))?.rights.superUser === true;
 
 const superUsers = (users: readonly UserRow[], roles: readonly RoleRow[]): string[] => {
   const powerful = new Set(roles.filter(({ rights }) => rights.superUser).map(({ id }) => id));

@@ -11,7 +11,7 @@ import { waitUntil } from '../support/waitUntil.js';
 
 const ADMIN = { username: 'admin', password: 'a password for tests' };
 /** What is told to one node has to count on the others within so long. */
-const SETTLE_MS = 10_000;
+const SETTLE_MS = 30_000;
 
 interface Place {
   readonly network: MemoryNetwork;
@@ -47,7 +47,7 @@ const both = async (t: ExecutionContext, at: Place): Promise<[Node, Node]> => {
   return nodes as [Node, Node];
 };
 
-const synced = (node: Node): Promise<void> => node.synced({ signal: AbortSignal.timeout(15_000) });
+const synced = (node: Node): Promise<void> => node.synced({ signal: AbortSignal.timeout(60_000) });
 
 /** As an operator would; neither node runs. */
 const shareKeys = async (at: Place, from: string, to: string): Promise<void> =>

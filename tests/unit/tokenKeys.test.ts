@@ -57,6 +57,37 @@ for (const missing of FILES)
     );
   });
 
+test('a crash at any moment of the first start, or of handing keys over, leaves whole keys behind', async (t) => {
+  const [old, other] = [await keysIn(null).texts(), await keysIn(null).texts()];
+  const written = ['.jwtPrivate.key', '.jwtPublic.key', '.jwtPass'] as const;
+  const textOf = (texts: typeof old, file: (typeof written)[number]): string =>
+    ({
+      '.jwtPrivate.key': texts.privateKey,
+      '.jwtPublic.key': texts.publicKey,
+      '.jwtPass': texts.passphrase,
+    })[file];
+  for (const before of [null, old])
+    for (let moment = 0; moment <= 6; moment++) {
+      const directory = await directoryFor(t);
+      await mkdir(directory);
+      for (const file of before === null ? [] : written)
+        await writeFile(join(directory, file), textOf(old, file));
+      // Three files are written, then three are renamed; the one being written is there in part.
+      for (const [index, file] of written.entries()) {
+        const isRenamed = moment > 3 + index;
+        const name = isRenamed ? file : `${file}.new`;
+        const text = textOf(other, file);
+        if (moment > index) await writeFile(join(directory, name), text);
+        else if (moment === index) await writeFile(join(directory, name), text.slice(0, 10));
+      }
+      const keys = keysIn(directory);
+      await keys.prepare();
+      const found = await keys.texts();
+      if (moment > 3) t.deepEqual(found, other, `${moment}`);
+      else if (before !== null) t.deepEqual(found, old, `${moment}`);
+    }
+});
+
 test('damaged keys are no keys, and are not written over', async (t) => {
   const directory = await directoryFor(t);
   await keysIn(directory).prepare();

@@ -1,8 +1,13 @@
 /** Users, roles and tokens of one node, through the operations, with the documented answers. */
 import test, { type ExecutionContext } from 'ava';
+import { systemEnvironment } from '../../actors/environment.js';
+import { TokenKeys } from '../../actors/tokenKeys.js';
+import { UserDirectory } from '../../actors/users.js';
+import { resolveConfig } from '../../config/resolve.js';
 import type { ConfigInput } from '../../config/types.js';
 import { startNode, type Node, type User } from '../../index.js';
 import { SkeinError } from '../../protocol/errors.js';
+import { limits } from '../../protocol/limits.js';
 import type { Operation } from '../../protocol/operations.js';
 import { memoryConfig, SILENT } from '../support/embedded.js';
 
@@ -394,6 +399,27 @@ test('tokens live as long as configured', async (t) => {
   };
   t.is(life(tokens.operation_token), 10);
   t.is(life(tokens.refresh_token), 7_200);
+});
+
+test('changes of users that wait for their turn are bounded', async (t) => {
+  const directory = new UserDirectory({
+    ask: () => Promise.reject(new Error('nobody is asked')),
+    config: resolveConfig({ storage: { engine: 'memory' } }).config,
+    environment: systemEnvironment(),
+    tokenKeys: new TokenKeys({ directory: null, log: SILENT, isMadeAtFirstUse: true }),
+  });
+  let release: () => void = () => t.fail();
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const waiting = Array.from({ length: limits.userChangesWaitingMax }, () =>
+    directory.change(() => held),
+  );
+  await t.throwsAsync(
+    directory.change(() => held),
+    { code: 'OVERLOADED' },
+  );
+  release();
+  await Promise.all(waiting);
+  t.is(await directory.change(() => Promise.resolve(1)), 1);
 });
 
 test('names of prototypes are users like others, or none', async (t) => {
