@@ -2,7 +2,8 @@
  * cluster: owns the tree of one node. Starts its children in order and runs operations beside its mailbox, those that
  * deal with other nodes in a clerk. Everything below fails in isolation; what fails here ends the node.
  */
-import type { ConfigSource } from '../config/types.js';
+import { join } from 'node:path';
+import type { Config, ConfigSource } from '../config/types.js';
 import { SkeinError } from '../protocol/errors.js';
 import { databaseName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
@@ -39,7 +40,8 @@ import { peersSpec } from './peerSupervisor.js';
 import type { NodeResources } from './resources.js';
 import { SYSTEM } from './systemDatabase.js';
 import type { Connection } from './transport/types.js';
-import { authenticate, ensureFirstUser, type AskSystem } from './users.js';
+import { TokenKeys } from './tokenKeys.js';
+import { UserDirectory } from './users.js';
 
 export interface ClusterParts {
   readonly resources: NodeResources;
@@ -63,7 +65,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   readonly #context: ActorContext<ClusterMessage>;
   readonly #parts: ClusterParts;
   readonly #databases: DatabaseSet;
-  readonly #askSystem: AskSystem = (question) => this.#databases.ask(SYSTEM, question);
+  readonly #tokenKeys: TokenKeys;
+  readonly #users: UserDirectory;
   #peers: ActorRef<PeersMessage> | null = null;
   #membership: ActorRef<MembershipMessage> | null = null;
   #operations = 0;
@@ -80,6 +83,18 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       changed: (databases) =>
         void this.#peers?.send({ type: 'databases.changed', databases }, 'control'),
     });
+    const { config, environment, log } = parts.resources;
+    this.#tokenKeys = new TokenKeys({
+      directory: keyDirectory(config),
+      log,
+      isMadeAtFirstUse: config.operationsApi.listen === undefined,
+    });
+    this.#users = new UserDirectory({
+      ask: (question) => this.#databases.ask(SYSTEM, question),
+      config,
+      environment,
+      tokenKeys: this.#tokenKeys,
+    });
   }
 
   static async open(
@@ -89,9 +104,12 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const cluster = new ClusterSupervisor(context, parts);
     const { resources } = parts;
     context.spawn(healthSpec(parts));
-    await cluster.#databases.open();
     const { config } = resources;
-    await onceMore(() => ensureFirstUser(cluster.#askSystem, config, parts.passwordGenerated));
+    await Promise.all([
+      cluster.#databases.open(),
+      config.operationsApi.listen && cluster.#tokenKeys.prepare(),
+    ]);
+    await onceMore(() => cluster.#users.ensureFirstUser(parts.passwordGenerated));
     for (const table of config.tables)
       await onceMore(() => ensureTable(cluster.#operating(null), table));
     const databases = () => cluster.#databases.replicated();
@@ -114,7 +132,9 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       case 'operation.accepted':
         return this.#serve(message.connection);
       case 'user.authenticate':
-        return beside(message.replyTo, authenticate(this.#askSystem, message));
+        return beside(message.replyTo, this.#users.authenticate(message.credentials));
+      case 'token.authenticate':
+        return beside(message.replyTo, this.#users.authenticateToken(message.token));
       case 'database.find':
         return beside(message.replyTo, this.#find(message));
       case 'gossip.heard':
@@ -147,14 +167,16 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       this.#membership?.send({ type: 'tables.shared', shared: this.#databases.shared }, 'control');
   }
 
-  #run({ operation, user, replyTo }: Extract<ClusterMessage, { type: 'operation.run' }>): void {
+  #run(message: Extract<ClusterMessage, { type: 'operation.run' }>): void {
+    const { operation, user, address, replyTo } = message;
+    const from = address === undefined ? {} : { address };
     this.#operations++;
     if (!isLongOperation(operation))
-      return beside(replyTo, runOperation(this.#operating(user), operation));
+      return beside(replyTo, runOperation(this.#operating(user, { from }), operation));
     this.#clerk({
       operation: operation.operation,
       deadlineMs: LONG_OPERATION_MS_MAX,
-      work: (signal) => runOperation(this.#operating(user, signal), operation),
+      work: (signal) => runOperation(this.#operating(user, { from, signal }), operation),
       replyTo,
     });
   }
@@ -172,7 +194,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       work: (signal) =>
         servePeerOperation(
           connection,
-          (request) => runPeerOperation(this.#operating(null, signal), request),
+          (request) => runPeerOperation(this.#operating(null, { signal }), request),
           { environment, log },
         ),
       replyTo: { ok: served, fail: served },
@@ -188,8 +210,12 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     this.#context.spawn(clerkSpec({ name: `clerk:${++this.#clerks}`, ...parts }));
   }
 
-  #operating(user: User | null, signal: AbortSignal = this.#context.signal): OperationContext {
+  #operating(
+    user: User | null,
+    request: { from?: OperationContext['from']; signal?: AbortSignal } = {},
+  ): OperationContext {
     const { resources, configSource } = this.#parts;
+    const { from = {}, signal = this.#context.signal } = request;
     return {
       config: resources.config,
       configSource,
@@ -205,7 +231,9 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       routesChanged: (routes) =>
         void this.#membership?.send({ type: 'routes.changed', routes }, 'control'),
       callPeer: (call) => callPeer({ resources, signal, ...call }),
-      authenticate: (credentials) => authenticate(this.#askSystem, credentials),
+      users: this.#users,
+      tokenKeys: this.#tokenKeys,
+      from,
     };
   }
 
@@ -263,6 +291,9 @@ const onceMore = async (step: () => Promise<void>): Promise<void> => {
     await step();
   }
 };
+/** Null for a node that keeps nothing. */
+const keyDirectory = ({ rootPath, storage }: Config): string | null =>
+  storage.engine === 'memory' || rootPath === '' ? null : join(rootPath, 'keys');
 
 /** Answers when the work is done, without holding up the mailbox. */
 const beside = <T>(replyTo: Reply<T>, work: Promise<T>): void => {

@@ -31,6 +31,7 @@ import type { SearchQuery } from '../storage/search.js';
 import type { CopyScope, CopySource } from '../storage/snapshot.js';
 import type { ActorRef, Reply, SupervisionEvent, Terminated } from './kernel/types.js';
 import type { Connection } from './transport/types.js';
+import type { Credentials, TokenBearer } from './users.js';
 
 // ---- shardRouter: the single writer of one database
 
@@ -496,15 +497,21 @@ export type ClusterMessage =
       readonly type: 'operation.run';
       readonly operation: unknown;
       readonly user: User | null;
+      /** Where the request comes from, as far as that is known. */
+      readonly address?: string;
       readonly replyTo: Reply<unknown>;
     }
   /** Another node dialled to have one operation run. */
   | { readonly type: 'operation.accepted'; readonly connection: Connection }
   | {
       readonly type: 'user.authenticate';
-      readonly username: string;
-      readonly password: string;
+      readonly credentials: Credentials;
       readonly replyTo: Reply<User>;
+    }
+  | {
+      readonly type: 'token.authenticate';
+      readonly token: string;
+      readonly replyTo: Reply<TokenBearer>;
     }
   | {
       readonly type: 'database.find';

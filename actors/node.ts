@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/types.js';
 import type { User } from '../protocol/operations.js';
+import type { Credentials, TokenBearer } from './users.js';
 import type { ActorSnapshot, ActorSystem, DeadLetter } from './kernel/types.js';
 
 export interface Health {
@@ -26,9 +27,17 @@ export interface NodeHandle {
    * rejects with a SkeinError (`statusCode`, `message`). Validates; does not authenticate: `user` absent
    * means the embedding program itself, which may do everything.
    */
-  execute(operation: unknown, options?: { user?: User; signal?: AbortSignal }): Promise<unknown>;
-  /** Rejects with UNAUTHENTICATED `Login failed`. Verified logins are cached for `authentication.cacheTTL`. */
-  authenticate(credentials: { username: string; password: string }): Promise<User>;
+  execute(
+    operation: unknown,
+    options?: { user?: User; address?: string; signal?: AbortSignal },
+  ): Promise<unknown>;
+  /**
+   * The user with the rights of the moment. Rejects with UNAUTHENTICATED `Login failed`, and TOO_MANY_LOGINS after many
+   * failures from that address. Passwords are checked anew after `authentication.cacheTTL`.
+   */
+  authenticate(credentials: Credentials): Promise<User>;
+  /** Whom a token stands for, and what it is good for. UNAUTHENTICATED `invalid token` or `token expired`. */
+  authenticateToken(token: string): Promise<TokenBearer>;
   health(): Promise<Health>;
   tree(): readonly ActorSnapshot[];
   deadLetters(): readonly DeadLetter[];

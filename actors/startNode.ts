@@ -7,18 +7,19 @@ import { refuseUnavailable } from '../config/unavailable.js';
 import type { Config, ConfigSource } from '../config/types.js';
 import { SkeinError } from '../protocol/errors.js';
 import type { User } from '../protocol/operations.js';
+import { redaction } from '../protocol/secretFields.js';
 import { clusterSpec } from './clusterSupervisor.js';
 import { databaseFiles } from './databaseFiles.js';
 import type { OpenDatabases } from './openDatabases.js';
 import { systemEnvironment, type Environment } from './environment.js';
 import { createSystem } from './kernel/index.js';
 import type { ActorRef, ActorSystem, AskOptions } from './kernel/types.js';
-import { LoginCache } from './loginCache.js';
 import type { ClusterMessage, ClusterOverview, DatabaseStatus } from './messages.js';
 import type { Health, NodeHandle } from './node.js';
 import { memoryTransport } from './transport/memoryDefault.js';
 import type { Transport } from './transport/types.js';
 import { webSocketTransport } from './transport/webSocket.js';
+import type { Credentials, TokenBearer } from './users.js';
 
 export interface StartOptions {
   /** Where the configuration comes from; absent: from the program, so that no operation can rewrite it. */
@@ -42,7 +43,11 @@ export const startCore = async (
   const environment = options.environment ?? systemEnvironment();
   const log =
     options.logger ??
-    pino({ level: pinoLevel(config.logging.level), base: { node: config.node.name } });
+    pino({
+      level: pinoLevel(config.logging.level),
+      base: { node: config.node.name },
+      redact: redaction(),
+    });
   const node = new RunningNode({ config, environment, log, options });
   await node.open();
   return node;
@@ -55,7 +60,6 @@ export class RunningNode implements NodeHandle {
   readonly cluster: ActorRef<ClusterMessage>;
   readonly environment: Environment;
   readonly log: Logger;
-  readonly #logins: LoginCache;
   readonly #databases: OpenDatabases;
   #phase: 'starting' | 'running' | 'failed' | 'stopped' = 'starting';
   #closing: Promise<void> | null = null;
@@ -100,12 +104,6 @@ export class RunningNode implements NodeHandle {
     this.system.watch(this.cluster as ActorRef<never>, ({ reason }) => {
       if (reason.kind !== 'stopped') this.#failure ??= reason.error;
     });
-    this.#logins = new LoginCache({
-      ttlMs: config.authentication.cacheTtlMs,
-      now: environment.now,
-      verify: (username, password) =>
-        this.ask<User>((replyTo) => ({ type: 'user.authenticate', username, password, replyTo })),
-    });
   }
 
   /** Waits until everything below is up. */
@@ -137,17 +135,22 @@ export class RunningNode implements NodeHandle {
 
   execute(
     operation: unknown,
-    options: { user?: User; signal?: AbortSignal } = {},
+    options: { user?: User; address?: string; signal?: AbortSignal } = {},
   ): Promise<unknown> {
-    const { user = null, signal } = options;
+    const { user = null, address, signal } = options;
+    const from = address === undefined ? {} : { address };
     return this.ask<unknown>(
-      (replyTo) => ({ type: 'operation.run', operation, user, replyTo }),
+      (replyTo) => ({ type: 'operation.run', operation, user, ...from, replyTo }),
       signal ? { signal } : {},
     );
   }
 
-  authenticate(credentials: { username: string; password: string }): Promise<User> {
-    return this.#logins.authenticate(credentials);
+  authenticate(credentials: Credentials): Promise<User> {
+    return this.ask<User>((replyTo) => ({ type: 'user.authenticate', credentials, replyTo }));
+  }
+
+  authenticateToken(token: string): Promise<TokenBearer> {
+    return this.ask<TokenBearer>((replyTo) => ({ type: 'token.authenticate', token, replyTo }));
   }
 
   async health(): Promise<Health> {

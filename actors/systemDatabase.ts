@@ -33,14 +33,28 @@ export const GENERATIONS = 'hdb_node_generations';
 /** What only this node's own machinery writes. */
 export const bookkeepingTables: ReadonlySet<string> = new Set([GENERATIONS, 'hdb_info']);
 
+/** What only operations of their own write, which keep the promises about it. */
+export const operationsInstead: ReadonlyMap<string, string> = new Map([
+  ['hdb_user', 'add_user, alter_user and drop_user'],
+  ['hdb_role', 'add_role, alter_role and drop_role'],
+]);
+
 /** Attributes that no search shows, and none may ask for. */
 export const secretAttributes: ReadonlyMap<string, readonly string[]> = new Map([
   [NODES, ['authorization']],
-  ['hdb_user', ['password', 'refresh_token']],
+  ['hdb_user', ['password', 'first_password', 'refresh_token', 'token_series']],
 ]);
 
 export const systemTables: readonly TableDefinition[] = [
-  table('hdb_user', 'username', ['password', 'role', 'active', 'hash_function', 'refresh_token']),
+  table('hdb_user', 'username', [
+    'password',
+    'role',
+    'active',
+    'hash_function',
+    'refresh_token',
+    'token_series',
+    'first_password',
+  ]),
   table('hdb_role', 'id', ['role', 'permission']),
   table(NODES, 'name', [
     'url',

@@ -167,18 +167,39 @@ function settleStorage(
 }
 
 function settleAuthentication(input: ConfigInput, findings: Findings): Config['authentication'] {
-  const { authorizeLocal, cacheTTL, adminUsername, adminPassword } = input.authentication ?? {};
+  const given = input.authentication ?? {};
+  const { authorizeLocal, cacheTTL, adminUsername, adminPassword, hashFunction } = given;
   if ((adminUsername === undefined) !== (adminPassword === undefined))
     findings.problem(
       ['authentication', adminUsername === undefined ? 'adminPassword' : 'adminUsername'],
       "'authentication.adminUsername' and 'authentication.adminPassword' must be given together",
     );
+  if (hashFunction !== undefined && hashFunction !== 'scrypt')
+    findings.warn(
+      ['authentication', 'hashFunction'],
+      `authentication.hashFunction '${hashFunction}' is read as scrypt`,
+    );
   return {
     authorizeLocal: authorizeLocal ?? false,
     cacheTtlMs: cacheTTL ?? 30_000,
+    operationTokenMs: settleTokenLife(input, 'operationTokenTimeout', '1d', findings),
+    refreshTokenMs: settleTokenLife(input, 'refreshTokenTimeout', '30d', findings),
     ...optional('adminUsername', adminUsername),
     ...optional('adminPassword', adminPassword),
   };
+}
+
+function settleTokenLife(
+  input: ConfigInput,
+  key: 'operationTokenTimeout' | 'refreshTokenTimeout',
+  byDefault: string,
+  findings: Findings,
+): number {
+  const path = ['authentication', key] as const;
+  const ms = settleDuration(input, path, byDefault, findings);
+  // Tokens count in seconds.
+  if (ms < 1_000) findings.problem(path, `${quoted(path)} must be at least one second`);
+  return ms;
 }
 
 function settleDuration(

@@ -257,9 +257,13 @@ const authentication = section('Who may do what.', {
   adminUsername: text('First user, made at the first start.', { defaultText: 'none' }),
   adminPassword: text('Its password.', { defaultText: 'none' }),
   enableSessions: flag('Sessions in cookies.', later()),
-  operationTokenTimeout: duration('Life of an operation token.', later()),
-  refreshTokenTimeout: duration('Life of a refresh token.', later()),
-  hashFunction: oneOf(['md5', 'sha256', 'argon2id'], 'How passwords are hashed.', later()),
+  operationTokenTimeout: duration('Life of an operation token.', { defaultText: '1d' }),
+  refreshTokenTimeout: duration('Life of a refresh token.', { defaultText: '30d' }),
+  hashFunction: oneOf(
+    ['scrypt', 'md5', 'sha256', 'argon2id'],
+    'How passwords are hashed: scrypt; the others are read as scrypt, with a warning.',
+    { defaultText: 'scrypt' },
+  ),
 });
 
 const logging = section('What is written to the log, and how long changes are kept.', {

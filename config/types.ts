@@ -67,6 +67,8 @@ export interface Config {
   readonly authentication: {
     readonly authorizeLocal: boolean;
     readonly cacheTtlMs: number;
+    readonly operationTokenMs: number;
+    readonly refreshTokenMs: number;
     readonly adminUsername?: string;
     readonly adminPassword?: string;
   };
@@ -119,6 +121,9 @@ export interface ConfigInput {
   authentication?: {
     authorizeLocal?: boolean;
     cacheTTL?: number;
+    operationTokenTimeout?: number | string;
+    refreshTokenTimeout?: number | string;
+    hashFunction?: string;
     /** First user, made at the first start. Both or neither. */
     adminUsername?: string;
     adminPassword?: string;

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'NOT_FOUND' // 404: no such database or table
   | 'ALREADY_EXISTS' // 400
   | 'UNAUTHENTICATED' // 401
+  | 'TOO_MANY_LOGINS' // 429: too many failed ones from there, for now
   | 'FORBIDDEN' // 403
   | 'TRANSACTION_TOO_LARGE' // 400
   | 'KEY_TOO_LONG' // 400
@@ -30,6 +31,7 @@ const STATUS: Record<ErrorCode, number> = {
   NOT_FOUND: 404,
   ALREADY_EXISTS: 400,
   UNAUTHENTICATED: 401,
+  TOO_MANY_LOGINS: 429,
   FORBIDDEN: 403,
   TRANSACTION_TOO_LARGE: 400,
   KEY_TOO_LONG: 400,
@@ -52,14 +54,21 @@ export class SkeinError extends Error {
   readonly code: ErrorCode;
   /** HTTP status for the operations API. */
   readonly statusCode: number;
+  /** Fields that the answer has beside the message. */
+  readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options?: { cause?: unknown; statusCode?: number },
+    options?: {
+      cause?: unknown;
+      statusCode?: number;
+      details?: Readonly<Record<string, unknown>>;
+    },
   ) {
     super(message, options?.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
+    this.details = options?.details ?? {};
     this.statusCode = options?.statusCode ?? STATUS[code];
   }
 }

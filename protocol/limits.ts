@@ -126,6 +126,19 @@ export const limits = {
   operationBodyBytesMax: 1024 * MIB,
   operationBodyBytesBeforeAuthentication: 1 * MIB,
 
+  // ---- logins
+  passwordCharactersMax: 1_000,
+  /** Addresses and users of which failed logins are remembered; the longest untouched is forgotten first. */
+  loginFailuresKept: 10_000,
+  /** Logins that wait because of failures before them. */
+  loginsWaitingMax: 200,
+  /** Passwords being checked at a time: each takes 16 MiB and a thread. */
+  loginsVerifyingMax: 64,
+  /** Changes of users and roles, and tokens to be issued, that wait for their turn. */
+  userChangesWaitingMax: 1_000,
+  /** Verified logins remembered. */
+  loginsKept: 1_000,
+
   // ---- time (milliseconds)
   greetingMsMax: 10_000,
   keepAliveMs: 30_000,
@@ -135,6 +148,10 @@ export const limits = {
   askMsDefault: 30_000,
   hungHandlerMs: 30_000,
   maxClockSkewMsDefault: 60_000,
+  /** A login that would have to wait longer is refused. */
+  loginWaitMsMax: 15_000,
+  /** Failed logins count until there has been none for so long. */
+  loginFailureMsMax: 600_000,
 } as const;
 
 /** Close reasons on a WebSocket are at most this many bytes (RFC 6455 section 5.5). */

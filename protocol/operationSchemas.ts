@@ -12,6 +12,7 @@ import {
   targetProperties,
   type NormalisedClusterOperation,
 } from './schemas/clusterSchemas.js';
+import { userFields, type NormalisedUserOperation } from './schemas/userSchemas.js';
 import { NAME_KEYWORD } from './schemas/wording.js';
 
 export interface NormalisedCondition {
@@ -105,7 +106,7 @@ export type NormalisedOperation =
   | NormalisedClusterOperation
   | { readonly operation: 'cluster_status' }
   | { readonly operation: 'system_information'; readonly attributes?: readonly string[] }
-  | { readonly operation: 'user_info' };
+  | NormalisedUserOperation;
 
 export type NormalisedOperationName = NormalisedOperation['operation'];
 
@@ -205,6 +206,14 @@ const shape = (
   hasDefaultDatabase: options.hasDefaultDatabase ?? Object.hasOwn(properties, 'database'),
 });
 
+const userShapes = () =>
+  Object.fromEntries(
+    Object.entries(userFields).map(([operation, { required, properties }]) => [
+      operation,
+      shape(required, properties),
+    ]),
+  ) as Record<NormalisedUserOperation['operation'], OperationShape>;
+
 const expiresAt: Schema = { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
 const write = shape(['table', 'records'], { ...inTable, records: list, expiresAt });
 const byIds = { ...inTable, ids: list };
@@ -266,7 +275,7 @@ const shapes: { readonly [Name in NormalisedOperationName]: OperationShape } = {
   cluster_get_routes: shape([], {}),
   cluster_status: shape([], {}),
   system_information: shape([], { attributes: { type: 'array', items: { type: 'string' } } }),
-  user_info: shape([], {}),
+  ...userShapes(),
 };
 
 /** By plain name; a Map, so that `constructor` is no operation. */

@@ -3,6 +3,7 @@
  * Snake case as outside; the door hands them on as they are once `validate.ts` has accepted them.
  * Shapes, messages and status codes: behaviour documented in docs/OPERATIONS.md.
  */
+import type { Rights } from './permissions.js';
 
 export type RecordValue = unknown;
 export type RecordObject = { [attribute: string]: RecordValue };
@@ -145,14 +146,29 @@ export type Operation =
   | { operation: 'cluster_get_routes' }
   | { operation: 'cluster_status' }
   | { operation: 'system_information'; attributes?: string[] }
-  | { operation: 'user_info' };
+  | { operation: 'add_user'; username: string; password: string; role: string; active?: boolean }
+  | {
+      operation: 'alter_user';
+      username: string;
+      password?: string;
+      role?: string;
+      active?: boolean;
+    }
+  | { operation: 'drop_user'; username: string }
+  | { operation: 'list_users' | 'list_roles' | 'user_info' }
+  | { operation: 'add_role'; role: string; permission: RecordObject }
+  | { operation: 'alter_role'; id: string; role?: string; permission?: RecordObject }
+  | { operation: 'drop_role'; id: string }
+  | { operation: 'create_authentication_tokens'; username?: string; password?: string }
+  | { operation: 'refresh_operation_token'; refresh_token?: string };
 
 export type OperationName = Operation['operation'];
 
-/** Who asks. `superUser` may do everything; the permission object comes with roles. */
+/** Who asks, as a login has found out. `superUser` may do everything; others what `rights` say, absent: nothing. */
 export interface User {
   readonly username: string;
   readonly superUser: boolean;
   readonly active: boolean;
   readonly role?: string;
+  readonly rights?: Rights;
 }

@@ -27,10 +27,12 @@ import {
 import { clusterProblems, foldConnections, foldNode } from './schemas/clusterFields.js';
 import { idProblems, nestingProblem, recordProblems } from './schemas/contents.js';
 import { nameProblem } from './schemas/names.js';
+import { permissionProblems } from './schemas/userSchemas.js';
 import { NAME_KEYWORD, problemTexts, type Failure } from './schemas/wording.js';
 
 export { recordKey } from './schemas/recordKey.js';
 export type { NormalisedOperation, Schema } from './operationSchemas.js';
+export type { NormalisedUserOperation } from './schemas/userSchemas.js';
 export type {
   DirectionLists,
   NodeFields,
@@ -74,6 +76,7 @@ export const validateOperation = (body: unknown): NormalisedOperation => {
     ...idProblems(normalised['ids'], spelling('ids')),
     ...attributeProblems(normalised),
     ...clusterProblems(operation, normalised, spelling),
+    ...permissionProblems(normalised, isOperationName),
   ]);
   // The schema of this very operation has accepted it.
   return { operation, ...normalised } as unknown as NormalisedOperation;
@@ -155,6 +158,9 @@ const firstOf = <Item>(
   }
   return undefined;
 };
+
+const isOperationName = (name: string): boolean =>
+  operationShapes.has(name) || operationAliases.has(name);
 
 /** What one declared attribute cannot say about the others. */
 const attributeProblems = ({ attributes, primary_key: primaryKey }: Fields): string[] => {

@@ -1,31 +1,38 @@
 /**
  * Who sends a request: the `Authorization` header, credentials in the body, or the local super user.
- * Called by operationsApi.ts; the node itself checks passwords. Bearer tokens do not exist yet: every
- * one is an invalid token.
+ * Called by operationsApi.ts; the node itself checks passwords and tokens.
  */
 import type { FastifyRequest } from 'fastify';
 import type { NodeHandle } from '../actors/node.js';
 import { SkeinError } from '../protocol/errors.js';
+import { canonicalAddress } from '../protocol/nodeNames.js';
 import type { User } from '../protocol/operations.js';
 import { isLoopback } from './loopback.js';
 
-/** The user named by the `Authorization` header, or undefined when there is none. Throws 401. */
-export const userOfHeader = async (
+export interface Requester {
+  readonly user: User;
+  /** Good for `refresh_operation_token` and nothing else. */
+  readonly refreshToken?: string;
+}
+
+/** Who is named by the `Authorization` header, or undefined when there is none. Throws 401, and 429 after many failures. */
+export const requesterOfHeader = async (
   node: NodeHandle,
-  authorization: string | undefined,
-): Promise<User | undefined> => {
+  request: FastifyRequest,
+): Promise<Requester | undefined> => {
+  const { authorization } = request.headers;
   if (authorization === undefined) {
     return undefined;
   }
   const [scheme = '', value = ''] = authorization.trim().split(/\s+/, 2);
   if (scheme.toLowerCase() === 'bearer') {
-    throw unauthenticated('invalid token');
+    return requesterOfToken(node, value);
   }
   const credentials = scheme.toLowerCase() === 'basic' ? parseBasic(value) : undefined;
   if (credentials === undefined) {
     throw unauthenticated('Login failed');
   }
-  return active(await node.authenticate(credentials));
+  return { user: active(await node.authenticate({ ...credentials, address: addressOf(request) })) };
 };
 
 /**
@@ -38,8 +45,10 @@ export const userOfBody = async (
   body: Record<string, unknown>,
 ): Promise<{ user: User; operation: Record<string, unknown> }> => {
   const { username, password, ...operation } = body;
-  if (typeof username === 'string' && typeof password === 'string') {
-    return { user: active(await node.authenticate({ username, password })), operation };
+  const isLogin = !SPEAK_OF_USERS.has(String(body['operation']));
+  if (isLogin && typeof username === 'string' && typeof password === 'string') {
+    const address = addressOf(request);
+    return { user: active(await node.authenticate({ username, password, address })), operation };
   }
   if (node.config.authentication.authorizeLocal && isDirectLocalRequest(request)) {
     return { user: LOCAL_SUPER_USER, operation: body };
@@ -47,10 +56,23 @@ export const userOfBody = async (
   throw unauthenticated('Must login');
 };
 
+/** The address of the socket; what a header says about it is not believed. */
+export const addressOf = (request: FastifyRequest): string =>
+  canonicalAddress(request.raw.socket.remoteAddress ?? 'unknown');
+
+export const unauthenticated = (message: string): SkeinError =>
+  new SkeinError('UNAUTHENTICATED', message);
+
 /** Sent with every 401, as RFC 9110 section 15.5.2 asks. */
 export const CHALLENGE = 'Basic realm="Skein", charset="UTF-8"';
 
-const unauthenticated = (message: string): SkeinError => new SkeinError('UNAUTHENTICATED', message);
+/** Operations whose own fields are a user's name and password; who sends them is told elsewhere. */
+const SPEAK_OF_USERS: ReadonlySet<string> = new Set(['add_user', 'alter_user']);
+
+const requesterOfToken = async (node: NodeHandle, token: string): Promise<Requester> => {
+  const { user, kind } = await node.authenticateToken(token);
+  return kind === 'refresh' ? { user, refreshToken: token } : { user };
+};
 
 const LOCAL_SUPER_USER: User = { username: 'local', superUser: true, active: true };
 

@@ -15,6 +15,8 @@ export interface ErrorAnswer {
   readonly message: string;
   /** Sent as the `Skein-Error-Code` header; absent for errors of the HTTP layer. */
   readonly code?: string;
+  /** Fields beside the message, as the documented answers of some refusals have. */
+  readonly details?: Readonly<Record<string, unknown>>;
   /** True: nobody expected this, the log has to show the stack. */
   readonly unexpected: boolean;
 }
@@ -34,7 +36,8 @@ export class HttpRefusal extends Error {
 export const errorAnswer = (thrown: unknown): ErrorAnswer => {
   if (thrown instanceof SkeinError) {
     const message = thrown.message || defaultText(thrown.statusCode);
-    return { statusCode: thrown.statusCode, message, code: thrown.code, unexpected: false };
+    const { statusCode, code, details } = thrown;
+    return { statusCode, message, code, details, unexpected: false };
   }
   if (thrown instanceof HttpRefusal || isClientErrorOfFastify(thrown)) {
     const message = thrown.message || defaultText(thrown.statusCode);

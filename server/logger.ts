@@ -4,6 +4,7 @@
  */
 import { pino } from 'pino';
 import type { LogLevel } from '../config/types.js';
+import { redaction } from '../protocol/secretFields.js';
 
 /** What a door needs of a log; a pino logger fits. */
 export interface DoorLogger {
@@ -13,4 +14,4 @@ export interface DoorLogger {
 
 /** Writes to standard output. `notify` stands between `info` and `warn`, as in the configuration. */
 export const createLogger = (level: LogLevel): DoorLogger =>
-  pino<'notify'>({ level, customLevels: { notify: 35 }, base: {} });
+  pino<'notify'>({ level, customLevels: { notify: 35 }, base: {}, redact: redaction() });

@@ -9,7 +9,14 @@ import type { NodeHandle } from '../actors/node.js';
 import { invalidRequest, SkeinError } from '../protocol/errors.js';
 import { limits } from '../protocol/limits.js';
 import type { User } from '../protocol/operations.js';
-import { CHALLENGE, userOfBody, userOfHeader } from './authentication.js';
+import {
+  addressOf,
+  CHALLENGE,
+  requesterOfHeader,
+  unauthenticated,
+  userOfBody,
+  type Requester,
+} from './authentication.js';
 import { errorAnswer, HttpRefusal } from './httpErrors.js';
 import { createServer, openDoor, type Door } from './httpServer.js';
 import { createLogger, type DoorLogger } from './logger.js';
@@ -56,7 +63,11 @@ const answerOperation = async (
   const { user, operation } = await authenticatedOperation(node, request);
   request.operationName = String(operation['operation']).slice(0, 100);
   const answerType = negotiate(request.headers.accept);
-  const result = await node.execute(operation, { user, signal: signalOf(reply) });
+  const result = await node.execute(operation, {
+    user,
+    address: addressOf(request),
+    signal: signalOf(reply),
+  });
   const { headers, body } = await encodeAnswer(answerType, asBody(result));
   return reply.headers(headers).send(body);
 };
@@ -66,25 +77,39 @@ const authenticatedOperation = async (
   node: NodeHandle,
   request: FastifyRequest,
 ): Promise<{ user: User; operation: Record<string, unknown> }> => {
-  const headerUser = await userOfHeader(node, request.headers.authorization);
+  const requester = await requesterOfHeader(node, request);
   const type = requestType(request.headers);
+  const mayBeLarge = requester !== undefined && requester.refreshToken === undefined;
   const bytes = await readBody(request.body as Readable | undefined, {
     announced: request.headers['content-length'],
-    bytesMax:
-      headerUser === undefined
-        ? limits.operationBodyBytesBeforeAuthentication
-        : limits.operationBodyBytesMax,
+    bytesMax: mayBeLarge
+      ? limits.operationBodyBytesMax
+      : limits.operationBodyBytesBeforeAuthentication,
   });
   const body = await parseBody(bytes, type);
   const authenticated =
-    headerUser === undefined
-      ? await userOfBody(node, request, body)
-      : { user: headerUser, operation: body };
+    requester === undefined ? await userOfBody(node, request, body) : operationOf(requester, body);
   if (!Object.hasOwn(body, 'operation') || isBlank(body['operation'])) {
     throw invalidRequest(`Request body must include an 'operation' property.`);
   }
   return authenticated;
 };
+
+/** A refresh token is a field of the only operation it is good for. */
+const operationOf = (
+  { user, refreshToken }: Requester,
+  body: Record<string, unknown>,
+): { user: User; operation: Record<string, unknown> } => {
+  if (refreshToken === undefined) {
+    return { user, operation: body };
+  }
+  if (body['operation'] !== REFRESH) {
+    throw unauthenticated('invalid token');
+  }
+  return { user, operation: { ...body, refresh_token: refreshToken } };
+};
+
+const REFRESH = 'refresh_operation_token';
 
 const isBlank = (value: unknown): boolean => value === undefined || value === null || value === '';
 
@@ -125,7 +150,10 @@ const answerFailure = async (
   const { request, reply } = context;
   const answer = errorAnswer(thrown);
   logFailure(thrown, { ...context, statusCode: answer.statusCode });
-  const { headers, body } = await encodeAnswer(formatOfError(request), { error: answer.message });
+  const { headers, body } = await encodeAnswer(formatOfError(request), {
+    error: answer.message,
+    ...answer.details,
+  });
   reply.code(answer.statusCode).headers(headers);
   if (answer.code !== undefined) {
     reply.header('skein-error-code', answer.code);

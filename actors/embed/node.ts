@@ -83,6 +83,7 @@ export const embedded = (core: RunningNode): Node => {
     execute: (operation, options) => core.execute(operation, options),
     send: (operation, options) => core.execute(operation, options),
     authenticate: (credentials) => core.authenticate(credentials),
+    authenticateToken: (token) => core.authenticateToken(token),
     health: () => core.health(),
     tree: () => core.tree(),
     deadLetters: () => core.deadLetters(),

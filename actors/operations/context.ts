@@ -9,6 +9,8 @@ import type { DatabaseName } from '../../protocol/ids.js';
 import type { MemberRoute } from '../../protocol/membership.js';
 import type { User } from '../../protocol/operations.js';
 import type { ActorRef, Reply } from '../kernel/types.js';
+import type { TokenKeys } from '../tokenKeys.js';
+import type { UserDirectory } from '../users.js';
 import type { ClusterOverview, MembershipMessage, RouterMessage } from '../messages.js';
 
 export interface OperationContext {
@@ -32,7 +34,11 @@ export interface OperationContext {
     operation: Record<string, unknown>;
     authorization?: string;
   }): Promise<Record<string, unknown>>;
-  authenticate(credentials: { username: string; password: string }): Promise<User>;
+  readonly users: UserDirectory;
+  /** For handing the keys of tokens to nodes of the cluster. */
+  readonly tokenKeys: Pick<TokenKeys, 'texts' | 'replace'>;
+  /** Where the request comes from, as far as that is known. */
+  readonly from: { readonly address?: string };
 }
 
 /** Who and what, for the log. */

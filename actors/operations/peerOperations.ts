@@ -6,7 +6,7 @@ import { invalidRequest, SkeinError } from '../../protocol/errors.js';
 import type { NodeName } from '../../protocol/ids.js';
 import { nextGeneration } from '../../protocol/membership.js';
 import { isCanonicalNodeName } from '../../protocol/nodeNames.js';
-import type { RecordObject } from '../../protocol/operations.js';
+import type { RecordObject, User } from '../../protocol/operations.js';
 import type { MembershipView } from '../messages.js';
 import type { OperationContext } from './context.js';
 import { heardRules, holdsDirections, saysApart } from './memberRules.js';
@@ -51,11 +51,23 @@ const authorise = async (
     if (view.isAdmitted(from)) return;
     throw new SkeinError('UNAUTHENTICATED', 'Must login');
   }
-  const credentials = basicCredentials(authorization);
-  if (!credentials) throw new SkeinError('UNAUTHENTICATED', 'invalid token');
-  const user = await context.authenticate(credentials);
+  const user = await authenticated(context, authorization, from);
   if (!user.superUser)
     throw new SkeinError('FORBIDDEN', "This operation is restricted to 'super_user' roles");
+};
+
+/** `Basic …` or `Bearer …`, as on the operations API. */
+const authenticated = async (
+  { users }: OperationContext,
+  authorization: string,
+  from: NodeName,
+): Promise<User> => {
+  const credentials = basicCredentials(authorization);
+  if (credentials) return users.authenticate({ ...credentials, address: from });
+  const token = /^Bearer (\S+)$/.exec(authorization)?.[1];
+  const bearer = token === undefined ? undefined : await users.authenticateToken(token);
+  if (bearer?.kind !== 'operation') throw new SkeinError('UNAUTHENTICATED', 'invalid token');
+  return bearer.user;
 };
 
 const basicCredentials = (header: string): { username: string; password: string } | undefined => {

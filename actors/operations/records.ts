@@ -8,7 +8,13 @@ import type { Accepted } from '../../storage/commit.js';
 import type { LocalWrite, WriteResult } from '../../storage/evaluate.js';
 import { attributesOf } from '../../storage/searchAttributes.js';
 import { conditionsQuery, valueQuery, type SearchQuery } from '../../storage/search.js';
-import { bookkeepingTables, NODES, secretAttributes, SYSTEM } from '../systemDatabase.js';
+import {
+  bookkeepingTables,
+  NODES,
+  operationsInstead,
+  secretAttributes,
+  SYSTEM,
+} from '../systemDatabase.js';
 import { INTERNAL, notesOf, type OperationContext } from './context.js';
 
 type Operation<Name extends NormalisedOperation['operation']> = Extract<
@@ -139,10 +145,15 @@ const submit = async (
   return [accepted, result];
 };
 
-/** Members come and go by operations of their own, which both ends take part in. */
+/** Members, users and roles come and go by operations of their own. */
 const refuseBookkeeping = ({ operation, database, table }: Place & { operation: string }): void => {
   if (database !== SYSTEM) return;
   if (bookkeepingTables.has(table)) throw invalidRequest(INTERNAL);
+  const instead = operationsInstead.get(table);
+  if (instead !== undefined)
+    throw invalidRequest(
+      `records of '${SYSTEM}.${table}' cannot be written by ${operation}; use ${instead}`,
+    );
   if (table === NODES && operation !== 'update')
     throw invalidRequest(
       `records of '${SYSTEM}.${NODES}' can only be updated; nodes are added with add_node and removed with remove_node`,

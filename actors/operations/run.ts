@@ -2,8 +2,12 @@
  * Runs one validated operation. The list of operations in one place: a new one is a case here, a schema in
  * protocol/operationSchemas.ts, and a function beside this file.
  */
-import { SkeinError } from '../../protocol/errors.js';
-import { validateOperation, type NormalisedOperation } from '../../protocol/validate.js';
+import {
+  validateOperation,
+  type NormalisedOperation,
+  type NormalisedUserOperation,
+} from '../../protocol/validate.js';
+import { authorise, refuseReplicationFields, shownTo } from './authorising.js';
 import type { OperationContext } from './context.js';
 import { addNode, configureCluster, removeNode, updateNode } from './members.js';
 import {
@@ -25,13 +29,17 @@ import {
   dropTable,
 } from './schema.js';
 import { deleteRoutes, getRoutes, setRoutes } from './routes.js';
-import { clusterStatus, systemInformation, userInfo } from './status.js';
+import { addRole, alterRole, dropRole, listRoles } from './roles.js';
+import { clusterStatus, systemInformation } from './status.js';
+import { createTokens, refreshToken } from './tokens.js';
+import { addUser, alterUser, dropUser, listUsers, userInfo } from './users.js';
 
 /** The documented answer. A text is an answer's message. Refusals are SkeinErrors. */
 export const runOperation = async (context: OperationContext, body: unknown): Promise<unknown> => {
+  refuseReplicationFields(context.user, body);
   const operation = validateOperation(body);
-  authorise(context, operation);
-  const answer = await dispatch(context, operation);
+  await authorise(context, operation);
+  const answer = shownTo(context.user, operation, await dispatch(context, operation));
   return typeof answer === 'string' ? { message: answer } : answer;
 };
 
@@ -101,18 +109,36 @@ const dispatch = (context: OperationContext, operation: NormalisedOperation): un
       return clusterStatus(context);
     case 'system_information':
       return systemInformation(operation.attributes);
-    case 'user_info':
-      return userInfo(context);
     default:
-      return operation satisfies never;
+      return dispatchUsers(context, operation);
   }
 };
 
-/** Roles come with users; until then only super users and the embedding program exist. */
-const authorise = ({ user }: OperationContext, { operation }: NormalisedOperation): void => {
-  if (user === null || user.superUser || operation === 'user_info') return;
-  throw new SkeinError(
-    'FORBIDDEN',
-    'This operation is not authorized due to role restrictions and/or invalid database items',
-  );
+const dispatchUsers = (context: OperationContext, operation: NormalisedUserOperation): unknown => {
+  switch (operation.operation) {
+    case 'add_user':
+      return addUser(context, operation);
+    case 'alter_user':
+      return alterUser(context, operation);
+    case 'drop_user':
+      return dropUser(context, operation);
+    case 'list_users':
+      return listUsers(context);
+    case 'user_info':
+      return userInfo(context);
+    case 'add_role':
+      return addRole(context, operation);
+    case 'alter_role':
+      return alterRole(context, operation);
+    case 'drop_role':
+      return dropRole(context, operation);
+    case 'list_roles':
+      return listRoles(context);
+    case 'create_authentication_tokens':
+      return createTokens(context, operation);
+    case 'refresh_operation_token':
+      return refreshToken(context, operation);
+    default:
+      return operation satisfies never;
+  }
 };

@@ -1,4 +1,4 @@
-/** cluster_status, system_information and user_info, with the documented names and this product's additions. */
+/** cluster_status and system_information, with the documented names and this product's additions. */
 import { cpus, freemem, hostname, loadavg, release, totalmem, uptime } from 'node:os';
 import type { RecordObject } from '../../protocol/operations.js';
 import { takesPart } from './joining.js';
@@ -58,14 +58,4 @@ export const systemInformation = (attributes: readonly string[] | undefined): Re
   return Object.fromEntries(
     wanted.filter((name) => Object.hasOwn(all, name)).map((name) => [name, all[name]?.()]),
   );
-};
-
-export const userInfo = (context: OperationContext): RecordObject => {
-  const user = context.user;
-  if (!user) return { username: null, active: true, role: { permission: { super_user: true } } };
-  return {
-    username: user.username,
-    active: user.active,
-    role: { role: user.role ?? null, permission: { super_user: user.superUser } },
-  };
 };

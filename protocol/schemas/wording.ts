@@ -50,7 +50,7 @@ const TEXTS: ReadonlyMap<string, (params: Params) => string> = new Map([
 ]);
 
 /** These only say that one of their parts failed, and the part is reported by itself. */
-const WRAPPERS: ReadonlySet<string> = new Set(['if', 'allOf']);
+const WRAPPERS: ReadonlySet<string> = new Set(['if', 'allOf', 'propertyNames']);
 
 /** The problems of one value, in the order found. `spelling` gives back the user's field names. */
 export const problemTexts = (

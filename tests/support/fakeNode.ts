@@ -4,6 +4,7 @@
  */
 import type { ActorSnapshot, ActorSystem, DeadLetter } from '../../actors/kernel/types.js';
 import type { Health, NodeHandle } from '../../actors/node.js';
+import type { Credentials, TokenBearer } from '../../actors/users.js';
 import type { Config } from '../../config/types.js';
 import { nodeName } from '../../protocol/ids.js';
 import { invalidRequest, SkeinError } from '../../protocol/errors.js';
@@ -29,12 +30,12 @@ export interface FakeNodeOptions {
 export interface FakeNode extends NodeHandle {
   readonly executed: { operation: Record<string, unknown>; user: User | undefined }[];
   readonly signals: AbortSignal[];
-  readonly logins: { username: string; password: string }[];
+  readonly logins: Credentials[];
   readonly crashed: string[];
   readonly closed: () => boolean;
 }
 
-/** Knows the users `admin` / `secret`, `reader` / `secret` (no super user) and `retired` / `secret` (inactive). */
+/** Knows the tokens `admin-operation` and `admin-refresh`, and the users `admin` / `secret`, `reader` / `secret` (no super user) and `retired` / `secret` (inactive). */
 export const fakeNode = (options: FakeNodeOptions = {}): FakeNode => {
   const executed: FakeNode['executed'] = [];
   const logins: FakeNode['logins'] = [];
@@ -70,6 +71,11 @@ export const fakeNode = (options: FakeNodeOptions = {}): FakeNode => {
         throw new SkeinError('UNAUTHENTICATED', 'Login failed');
       }
       return user;
+    },
+    authenticateToken: async (token) => {
+      const bearer = TOKENS.get(token);
+      if (bearer === undefined) throw new SkeinError('UNAUTHENTICATED', 'invalid token');
+      return bearer;
     },
     health: async () => {
       if (options.healthFails !== undefined) {
@@ -107,11 +113,18 @@ export const fakeSnapshot = (
   ...changes,
 });
 
+const ADMIN: User = { username: 'admin', superUser: true, active: true };
+
 const USERS: readonly User[] = [
-  { username: 'admin', superUser: true, active: true },
+  ADMIN,
   { username: 'reader', superUser: false, active: true, role: 'read_only' },
   { username: 'retired', superUser: false, active: false },
 ];
+
+const TOKENS: ReadonlyMap<string, TokenBearer> = new Map([
+  ['admin-operation', { user: ADMIN, kind: 'operation' }],
+  ['admin-refresh', { user: ADMIN, kind: 'refresh' }],
+]);
 
 const WELL: Health = { status: 'ok', problems: [], live: true, ready: true, started: true };
 
@@ -135,7 +148,12 @@ const fakeConfig = (options: FakeNodeOptions): Config => ({
     allowCrash: options.allowCrash === true,
   },
   storage: { engine: 'memory', path: '/nowhere', writeAsync: false, maxTransactionQueueMs: 45_000 },
-  authentication: { authorizeLocal: options.authorizeLocal === true, cacheTtlMs: 30_000 },
+  authentication: {
+    authorizeLocal: options.authorizeLocal === true,
+    cacheTtlMs: 30_000,
+    operationTokenMs: 86_400_000,
+    refreshTokenMs: 30 * 86_400_000,
+  },
   logging: { level: 'fatal', auditRetentionMs: 1 },
   tables: [],
 });

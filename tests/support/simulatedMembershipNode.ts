@@ -232,6 +232,8 @@ export class MembershipNode {
       authentication: {
         authorizeLocal: false,
         cacheTtlMs: 0,
+        operationTokenMs: YEAR_MS,
+        refreshTokenMs: YEAR_MS,
         adminUsername: ADMIN.username,
         adminPassword: ADMIN.password,
       },

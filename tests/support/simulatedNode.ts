@@ -184,7 +184,12 @@ export class SimulatedNode {
       operationsApi: {},
       debug: { allowCrash: false },
       storage: { engine: 'level', path: '/', writeAsync, maxTransactionQueueMs: 45_000 },
-      authentication: { authorizeLocal: false, cacheTtlMs: 0 },
+      authentication: {
+        authorizeLocal: false,
+        cacheTtlMs: 0,
+        operationTokenMs: 86_400_000,
+        refreshTokenMs: 86_400_000,
+      },
       logging: { level: 'error', auditRetentionMs: this.#settings.auditRetentionMs },
       tables: [],
     };

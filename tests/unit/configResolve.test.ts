@@ -47,7 +47,12 @@ test('an empty input gives the documented defaults', (t) => {
       writeAsync: false,
       maxTransactionQueueMs: 45_000,
     },
-    authentication: { authorizeLocal: false, cacheTtlMs: 30_000 },
+    authentication: {
+      authorizeLocal: false,
+      cacheTtlMs: 30_000,
+      operationTokenMs: 86_400_000,
+      refreshTokenMs: 2_592_000_000,
+    },
     logging: { level: 'warn', auditRetentionMs: 3 * 86_400_000 },
     tables: [],
   });

@@ -295,6 +295,82 @@ test('with an Authorization header, username and password in the body belong to 
   t.is(node.executed[0]?.user?.username, 'admin');
 });
 
+const BEARER = (token: string) => ({ authorization: `Bearer ${token}` });
+
+test('a request with an operation token is that of its user, and may be large', async (t) => {
+  const { node, url } = await open(t);
+  const body = JSON.stringify({ operation: 'echo', text: 'x'.repeat(2 * MIB) });
+  t.is((await post(url, body, BEARER('admin-operation'))).status, 200);
+  t.is(node.executed[0]?.user?.username, 'admin');
+});
+
+test('SE-32: a refresh token is good for refresh_operation_token only, and for small bodies', async (t) => {
+  const { node, url } = await open(t, {
+    answers: { refresh_operation_token: (operation) => operation, echo: () => 'done' },
+  });
+  const refused = [401, '{"error":"invalid token"}'];
+  t.deepEqual(
+    await seen(await post(url, '{"operation":"echo"}', BEARER('admin-refresh'))),
+    refused,
+  );
+  t.deepEqual(node.executed, []);
+  const body = '{"operation":"refresh_operation_token","refresh_token":"another"}';
+  t.deepEqual(await seen(await post(url, body, BEARER('admin-refresh'))), [
+    200,
+    '{"operation":"refresh_operation_token","refresh_token":"admin-refresh"}',
+  ]);
+  const large = JSON.stringify({ operation: 'refresh_operation_token', a: 'x'.repeat(MIB) });
+  t.is((await post(url, large, BEARER('admin-refresh'))).status, 413);
+});
+
+test('add_user and alter_user speak of a user, and are no login of that user', async (t) => {
+  const answers = { add_user: () => 'done', alter_user: () => 'done' };
+  const { node, url } = await open(t, { answers });
+  for (const operation of ['add_user', 'alter_user']) {
+    const body = JSON.stringify({ operation, username: 'admin', password: 'secret' });
+    t.deepEqual(await seen(await post(url, body)), [401, '{"error":"Must login"}']);
+    const local = await open(t, { answers, authorizeLocal: true });
+    t.is((await post(local.url, body)).status, 200);
+    t.deepEqual(local.node.executed[0]?.operation, JSON.parse(body));
+    t.is(local.node.executed[0]?.user?.username, 'local');
+  }
+  t.deepEqual(node.logins, []);
+});
+
+test('a refusal that has lists beside its message shows them', async (t) => {
+  const details = { unauthorized_access: ['x'], invalid_schema_items: [] };
+  const { url } = await open(t, {
+    answers: {
+      echo: () => {
+        throw new SkeinError('FORBIDDEN', 'no', { details });
+      },
+    },
+  });
+  t.deepEqual(await seen(await post(url, '{"operation":"echo"}', ADMIN)), [
+    403,
+    JSON.stringify({ error: 'no', ...details }),
+  ]);
+});
+
+test('the node is told the address of the socket, whatever the headers say', async (t) => {
+  const { node, url } = await open(t);
+  await post(url, '{"operation":"echo"}', { ...ADMIN, 'x-forwarded-for': '192.0.2.1' });
+  await post(url, '{"operation":"echo","username":"admin","password":"secret"}');
+  t.deepEqual(node.logins, [
+    { username: 'admin', password: 'secret', address: '127.0.0.1' },
+    { username: 'admin', password: 'secret', address: '127.0.0.1' },
+  ]);
+});
+
+test('SE-29: credentials given twice are those that count for everything', async (t) => {
+  const { node, url } = await open(t);
+  const body =
+    '{"operation":"echo","username":"reader","username":"admin","password":"x","password":"secret"}';
+  t.is((await post(url, body)).status, 200);
+  t.is(node.executed[0]?.user?.username, 'admin');
+  t.deepEqual(node.executed[0]?.operation, { operation: 'echo' });
+});
+
 test('a 401 carries the Basic challenge', async (t) => {
   const { url } = await open(t);
   const response = await post(url, '{"operation":"echo"}');

@@ -453,6 +453,16 @@ const everyName: Record<OperationName, true> = {
   cluster_status: true,
   system_information: true,
   user_info: true,
+  add_user: true,
+  alter_user: true,
+  drop_user: true,
+  list_users: true,
+  add_role: true,
+  alter_role: true,
+  drop_role: true,
+  list_roles: true,
+  create_authentication_tokens: true,
+  refresh_operation_token: true,
 };
 
 test('every operation and every older name is known, and no other', (t) => {
@@ -461,7 +471,9 @@ test('every operation and every older name is known, and no other', (t) => {
     const body = { operation, database: 'd', table: 't', attribute: 'a', value: 1, ids: [] };
     const rest = { records: [], primary_key: 'id', conditions: [{ attribute: 'a', value: 1 }] };
     const nodes = { hostname: 'b', connections: [], routes: ['b'] };
-    t.notThrows(() => validateOperation({ ...body, ...rest, ...nodes }), operation);
+    const user = { username: 'u', password: 'p', role: 'r', permission: {}, id: 'r' };
+    const users = { ...user, refresh_token: 't' };
+    t.notThrows(() => validateOperation({ ...body, ...rest, ...nodes, ...users }), operation);
   }
 });
 
