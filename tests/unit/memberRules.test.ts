@@ -265,6 +265,22 @@ test('a node waits for nothing of a database that a peer does not give', async (
   await t.notThrowsAsync(Promise.all([a.synced({ signal }), b.synced({ signal })]));
 });
 
+test('a database of which nothing is received is not made here', async (t) => {
+  const nodes = await apart(t, ['a', 'b'], {});
+  const [a, b] = [at(nodes, 0), at(nodes, 1)];
+  const lists = [{ database: 'data' }, { database: 'system' }, { database: 'wanted' }];
+  await add(a, 'b', { sendsTo: lists, receivesFrom: lists });
+  await shows(a, 'b', 'data:open:open system:open:open');
+  for (const database of ['unwanted', 'wanted'])
+    await b.send({ operation: 'create_database', database });
+  const databasesOf = async (node: Node): Promise<string[]> =>
+    Object.keys((await node.send({ operation: 'describe_all' })) as object);
+  await waitUntil('the other one to be made', async () =>
+    (await databasesOf(a)).includes('wanted'),
+  );
+  t.false((await databasesOf(a)).includes('unwanted'));
+});
+
 test('a node that two have added keeps to what was agreed with each', async (t) => {
   const nodes = await apart(t, ['a', 'b', 'c']);
   const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
