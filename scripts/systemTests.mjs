@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 
 /** Package -> what the tests use it for. */
 const PACKAGES = {
+  openssl: 'the command that judges certificates and connections',
   'iso-codes': 'real tables of records, from /usr/share/iso-codes/json',
 };
 
