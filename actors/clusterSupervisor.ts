@@ -7,6 +7,7 @@ import { SkeinError } from '../protocol/errors.js';
 import { databaseName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { User } from '../protocol/operations.js';
+import { signerSpec } from './certificateSigner.js';
 import { clerkSpec } from './clerk.js';
 import { DatabaseSet } from './databaseSet.js';
 import { healthSpec } from './health.js';
@@ -18,7 +19,8 @@ import type {
   ActorSystem,
   Reply,
 } from './kernel/types.js';
-import { listenerSpec, listens } from './listener.js';
+import { keyFiles } from './keyFiles.js';
+import { listenerSpec, listens, usesTls } from './listener.js';
 import { membershipSpec } from './membership.js';
 import type {
   ClusterMessage,
@@ -29,7 +31,10 @@ import type {
   PeersMessage,
   PeerStatus,
   RouterMessage,
+  IdentityView,
+  SignerMessage,
 } from './messages.js';
+import { readSigned, signerUnavailable } from './operations/certification.js';
 import type { OperationContext } from './operations/context.js';
 import { isLongOperation, runOperation } from './operations/run.js';
 import { runPeerOperation } from './operations/peerOperations.js';
@@ -64,6 +69,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   readonly #parts: ClusterParts;
   readonly #databases: DatabaseSet;
   readonly #askSystem: AskSystem = (question) => this.#databases.ask(SYSTEM, question);
+  #signer: ActorRef<SignerMessage> | null = null;
   #peers: ActorRef<PeersMessage> | null = null;
   #membership: ActorRef<MembershipMessage> | null = null;
   #operations = 0;
@@ -92,6 +98,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     await cluster.#databases.open();
     await ensureFirstUser(cluster.#askSystem, resources.config, parts.passwordGenerated);
     for (const table of resources.config.tables) await ensureTable(cluster.#operating(null), table);
+    if (usesTls(resources.config)) await cluster.#openSigner();
     const databases = () => cluster.#databases.replicated();
     const peers = context.spawn(peersSpec({ resources, cluster: context.self, databases }));
     cluster.#peers = peers;
@@ -123,6 +130,26 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
         return message satisfies never;
     }
   };
+
+  /** Nothing can be dialled or accepted over TLS before there are certificates. */
+  async #openSigner(): Promise<void> {
+    const { resources } = this.#parts;
+    this.#signer = this.#context.spawn(
+      signerSpec({
+        resources,
+        system: this.#databases.router(SYSTEM),
+        keys: keyFiles(resources.config),
+        askMember: async (member, csr, signal) => {
+          const operation = { operation: 'sign_certificate', csr };
+          return readSigned(await callPeer({ resources, ...member, operation, signal }));
+        },
+      }),
+    );
+    await this.#context.ask<IdentityView, SignerMessage>(this.#signer, (replyTo) => ({
+      type: 'identity.view',
+      replyTo,
+    }));
+  }
 
   describe(): Record<string, unknown> {
     return {
@@ -187,6 +214,9 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       dropDatabase: (database) => this.#databases.drop(databaseName(database)),
       overview: () => this.#overview(),
       membership: (question) => this.#askMembership(question),
+      signer: (question) => this.#askSigner(question),
+      revokedSerials: resources.trust.revokedSerials,
+      nowMs: resources.environment.now,
       routesChanged: (routes) =>
         void this.#membership?.send({ type: 'routes.changed', routes }, 'control'),
       callPeer: (call) => callPeer({ resources, signal, ...call }),
@@ -197,6 +227,17 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   async #askMembership<T>(question: (replyTo: Reply<T>) => MembershipMessage): Promise<T> {
     if (!this.#membership) throw new SkeinError('UNAVAILABLE', 'the node is starting');
     return this.#context.ask<T, MembershipMessage>(this.#membership, question);
+  }
+
+  async #askSigner<T>(question: (replyTo: Reply<T>) => SignerMessage): Promise<T> {
+    if (!this.#signer) throw signerUnavailable('this node has no TLS');
+    try {
+      return await this.#context.ask<T, SignerMessage>(this.#signer, question);
+    } catch (error) {
+      if (error instanceof SkeinError && error.code === 'UNAVAILABLE')
+        throw signerUnavailable(error.message);
+      throw error;
+    }
   }
 
   async #find(message: { database: string; create: boolean }): Promise<ActorRef<RouterMessage>> {

@@ -24,6 +24,7 @@ import {
 } from '../protocol/session.js';
 import { Link } from './link.js';
 import type { NodeResources } from './resources.js';
+import { provenNames } from './transport/proven.js';
 import type { Closed, Connection } from './transport/types.js';
 
 export interface PeerLinkParts {
@@ -37,6 +38,12 @@ export interface PeerLinkParts {
   readonly opened: () => void;
   readonly measured: (rttMs: number) => void;
 }
+
+/** The expected name if it is proven, else one that is: the session tells the difference. */
+const provenNameFor = ({ proven, remoteAddress }: Connection, expected: NodeName): NodeName => {
+  const names = provenNames(proven);
+  return names.includes(expected) ? expected : (names[0] ?? nodeName(remoteAddress));
+};
 
 /** A link that was heard from so recently is not asked whether the peer is there. */
 const QUIET_MS = 1_000;
@@ -79,7 +86,7 @@ export class PeerLink implements OpenLink {
           databases: parts.databases,
         },
         dialled: connection.dialled,
-        proven: nodeName(connection.remoteAddress),
+        proven: provenNameFor(connection, peer),
         expected: peer,
         greetingMsMax: limits.greetingMsMax,
         pingIntervalMs: config.replication.pingIntervalMs,

@@ -31,6 +31,17 @@ export const identityProblem = (certificate: Named, expected: NodeName): string 
   return `Node name mismatch: expected ${expected}, the certificate names ${said}`;
 };
 
+/**
+ * The names that a server may show the certificate for, as they stand in it, wildcards included: for the choice between
+ * certificates, never for who somebody is.
+ */
+export const servedNames = ({ subject, subjectAltName }: Named): string[] => {
+  if (subjectAltName === undefined) return [commonNameOf(subject) ?? ''].filter(Boolean);
+  return (readAlternativeNames(subjectAltName) ?? [])
+    .filter(({ type, value }) => (type === 'DNS' || type === 'IP Address') && value !== '')
+    .map(({ value }) => value);
+};
+
 const alternativeNames = (text: string): (NodeName | undefined)[] =>
   (readAlternativeNames(text) ?? []).map(({ type, value }) => {
     if (type === 'DNS') return namedBy(value, (name) => canonicalIp(name) === undefined);

@@ -3,11 +3,15 @@
  * admitted may ask; anybody else needs the credentials of a super user. Never reachable through the operations API.
  */
 import { invalidRequest, SkeinError } from '../../protocol/errors.js';
-import type { NodeName } from '../../protocol/ids.js';
+import { nodeName, type NodeName } from '../../protocol/ids.js';
 import { nextGeneration } from '../../protocol/membership.js';
 import { isCanonicalNodeName } from '../../protocol/nodeNames.js';
 import type { RecordObject } from '../../protocol/operations.js';
 import type { MembershipView } from '../messages.js';
+import { admit } from '../admission.js';
+import { provenNames } from '../transport/proven.js';
+import type { Proven } from '../transport/types.js';
+import { certify, sign } from './certification.js';
 import type { OperationContext } from './context.js';
 import {
   leapIn,
@@ -15,14 +19,15 @@ import {
   readPeerOperation,
   takesPart,
   type AddNodeBack,
+  type PeerOperation,
   type RemoveNodeBack,
 } from './joining.js';
 
 export interface PeerRequest {
   readonly operation: Readonly<Record<string, unknown>>;
   readonly authorization?: string;
-  /** Who asks, as the connection proves. */
-  readonly from: NodeName;
+  /** Who asks, as far as the connection proves it. */
+  readonly proven: Proven;
 }
 
 /** The documented answer. Refusals are SkeinErrors, and change nothing. */
@@ -35,19 +40,53 @@ export const runPeerOperation = async (
     type: 'membership.view',
     replyTo,
   }));
-  await authorise(context, view, request);
-  return operation.operation === 'add_node_back'
-    ? addNodeBack(context, view, request.from, operation)
-    : removeNodeBack(context, view, request.from, operation);
+  const member = await authorise(context, view, request);
+  switch (operation.operation) {
+    case 'add_node_back':
+      return addNodeBack(context, view, senderOf(request, member, operation), operation);
+    case 'remove_node_back':
+      return removeNodeBack(context, view, senderOf(request, member, operation), operation);
+    case 'sign_certificate':
+      return signCertificate(context, member, operation.csr);
+    case 'create_csr':
+      return createRequest(context);
+    default:
+      return operation satisfies never;
+  }
 };
 
+/**
+ * The name under which whoever asks is dealt with. Only a super user's credentials over TLS let a node announce its name
+ * itself: it has no certificate yet, or one under another name. Without TLS the address is the name.
+ */
+const senderOf = (
+  { proven, authorization }: PeerRequest,
+  member: NodeName | null,
+  operation: PeerOperation,
+): NodeName => {
+  const names = provenNames(proven);
+  const announced = operation.operation === 'add_node_back' ? operation.hostname : undefined;
+  const isFree = authorization !== undefined && proven.kind !== 'address';
+  const named =
+    announced !== undefined && isCanonicalNodeName(announced) ? nodeName(announced) : undefined;
+  if (named !== undefined && (isFree || names.includes(named))) return named;
+  return member ?? names[0] ?? nodeName('');
+};
+
+/** The member that asks; null: a super user whose node is none yet. UNAUTHENTICATED or FORBIDDEN for anybody else. */
 const authorise = async (
   context: OperationContext,
   view: MembershipView,
-  { authorization, from }: PeerRequest,
-): Promise<void> => {
+  { authorization, proven }: PeerRequest,
+): Promise<NodeName | null> => {
+  const admission = admit(proven, {
+    admits: view.isAdmitted,
+    revokedSerials: (name) => context.revokedSerials(name),
+    nowMs: context.nowMs(),
+  });
+  const member = 'name' in admission ? admission.name : null;
   if (authorization === undefined) {
-    if (view.isAdmitted(from)) return;
+    if (member !== null) return member;
     throw new SkeinError('UNAUTHENTICATED', 'Must login');
   }
   const credentials = basicCredentials(authorization);
@@ -55,6 +94,7 @@ const authorise = async (
   const user = await context.authenticate(credentials);
   if (!user.superUser)
     throw new SkeinError('FORBIDDEN', "This operation is restricted to 'super_user' roles");
+  return member;
 };
 
 const basicCredentials = (header: string): { username: string; password: string } | undefined => {
@@ -85,8 +125,10 @@ const addNodeBack = async (
     generation: Math.max(body.generations[name] ?? 1, nextGeneration(view.facts, name)),
   }));
   const isNew = !view.nodes.some(({ name, shown }) => name === from && 'name' in shown);
+  const certified = await certify(context, from, body);
   const row: RecordObject = {
     name: from,
+    ...certified.sender,
     ...(body.url !== null && { url: body.url }),
     ...((isNew || body.replicates === true) && { replicates: true }),
     ...(body.shard !== undefined && { shard: body.shard }),
@@ -95,10 +137,12 @@ const addNodeBack = async (
   // What is said of taking part is said of this node.
   const ownRow = {
     name: own,
+    ...certified.own,
     ...(view.own === null && { url: ownUrl(context.config) }),
     replicates: body.replicates ?? true,
   };
-  const hasOwnNews = view.own === null || body.replicates !== undefined;
+  const hasOwnNews =
+    view.own === null || body.replicates !== undefined || certified.own.ca !== undefined;
   await context.membership<void>((replyTo) => ({
     type: 'members.write',
     operation: 'add_node',
@@ -107,6 +151,7 @@ const addNodeBack = async (
     replyTo,
   }));
   return {
+    ...certified.answer,
     nodeName: own,
     generations: Object.fromEntries(lives.map(({ name, generation }) => [name, generation])),
   };
@@ -145,4 +190,23 @@ const removeNodeBack = async (
     replyTo,
   }));
   return { message: `Successfully removed '${name}' from cluster` };
+};
+
+/** Under the name that its present certificate proves, and no other. */
+const signCertificate = async (
+  context: OperationContext,
+  member: NodeName | null,
+  csr: string | undefined,
+): Promise<Record<string, unknown>> => {
+  if (csr === undefined) return {};
+  if (member === null)
+    throw new SkeinError('FORBIDDEN', 'only members are signed, others join with add_node');
+  return { ...(await sign(context, csr, member)) };
+};
+
+const createRequest = async (context: OperationContext): Promise<Record<string, unknown>> => {
+  const { csr, privateKeyName } = await context.signer<{ csr: string; privateKeyName: string }>(
+    (replyTo) => ({ type: 'request.create', replyTo }),
+  );
+  return { pem: csr, privateKeyName };
 };

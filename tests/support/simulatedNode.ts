@@ -18,6 +18,7 @@ import { listenerSpec } from '../../actors/listener.js';
 import type { ClusterMessage, RouterMessage } from '../../actors/messages.js';
 import { peersSpec } from '../../actors/peerSupervisor.js';
 import type { NodeResources } from '../../actors/resources.js';
+import { Trust } from '../../actors/trust.js';
 import { routerSpec } from '../../actors/shardRouter.js';
 import { SkeinError } from '../../protocol/errors.js';
 import { databaseName, nodeName } from '../../protocol/ids.js';
@@ -94,6 +95,7 @@ export class SimulatedNode {
     this.#process = process;
     const environment = this.#environment(process);
     const resources: NodeResources = {
+      trust: new Trust(),
       config: this.#config(),
       environment,
       files: this.#files(process),
@@ -189,6 +191,9 @@ export class SimulatedNode {
       replication: {
         routes: [],
         databases: '*',
+        allowInsecure: false,
+        enableRootCAs: false,
+        certificateVerification: true,
         maxClockSkewMs,
         tombstoneRetentionMs: this.#settings.tombstoneRetentionMs,
         maxTransactionBytes,
@@ -196,6 +201,7 @@ export class SimulatedNode {
         pingIntervalMs,
         pingTimeoutMs: pingIntervalMs * 2,
       },
+      tls: [],
       operationsApi: {},
       debug: { allowCrash: false },
       storage: { engine: 'level', path: '/', writeAsync, maxTransactionQueueMs: 45_000 },
