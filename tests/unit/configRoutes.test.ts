@@ -154,7 +154,6 @@ const DIRECTIONAL: readonly RouteInput[] = [
   { host: 'a', receivesFrom: ['b'] },
   { host: 'a', subscriptions: [] },
   { host: 'a', excludeTables: ['t'] },
-  { host: 'a', revokedCertificates: ['1769F7D6A'] },
 ];
 
 for (const route of DIRECTIONAL) {
@@ -169,6 +168,13 @@ for (const route of DIRECTIONAL) {
 test('values that mean full replication need no word', (t) => {
   const route = { host: 'a', replicates: true, excludeTables: [], revokedCertificates: [] };
   t.deepEqual(routesOf({ routes: [route] }).warnings, []);
+});
+
+test('serial numbers that are revoked for a route are kept as they were written', (t) => {
+  const { config } = routesOf({
+    routes: [{ host: 'a', revokedCertificates: ['1769F7D6A', 'QA69C7E2S'] }],
+  });
+  t.deepEqual(config.replication.routes[0]?.revokedCertificates, ['1769F7D6A', 'QA69C7E2S']);
 });
 
 test('the shard of a route is warned about', (t) => {
