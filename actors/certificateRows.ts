@@ -16,7 +16,11 @@ import {
 } from '../security/certificates.js';
 import { chooseCertificates } from '../security/choice.js';
 import { servedNames } from '../security/identity.js';
-import type { ServedCertificate, TlsMaterial } from './transport/secureContexts.js';
+import {
+  secureContextOf,
+  type ServedCertificate,
+  type TlsMaterial,
+} from './transport/secureContexts.js';
 
 export interface CertificateRow {
   readonly name: string;
@@ -171,7 +175,7 @@ const servedOf = (
     if (key === undefined) throw new Error('its private key is not here');
     const issuer = issuerAmong(rows, certificate);
     const isAlone = splitBundle(row.certificate).length === 1;
-    return {
+    const served: ServedCertificate = {
       id: row.name,
       chain: row.certificate + (issuer && isAlone ? `\n${issuer.certificate}` : ''),
       key,
@@ -180,6 +184,9 @@ const servedOf = (
       uses: row.uses,
       ...(row.ciphers !== null && { ciphers: row.ciphers }),
     };
+    // What OpenSSL refuses to show must not take the others with it.
+    secureContextOf(served, []);
+    return served;
   } catch (error) {
     problems.push(`certificate '${row.name}': ${messageOf(error)}`);
     return undefined;

@@ -1,6 +1,6 @@
 /**
- * signer: this node's certificates and those it trusts. Prepares them at the first start, hands them to the connections
- * whenever the tables change, signs for nodes that join, renews its own. Spawned by clusterSupervisor on nodes with TLS. When
+ * signer: this node's certificates and those it trusts. Hands them to the connections whenever the tables change, signs for
+ * nodes that join, renews its own. Prepared (ownCertificates.ts) before it is spawned. Spawned by clusterSupervisor on nodes with TLS. When
  * it fails, links stay as they are; nobody can join with a certificate until it is back.
  */
 import { createHash } from 'node:crypto';
@@ -9,19 +9,19 @@ import type { NodeName } from '../protocol/ids.js';
 import { detailsOf, readCertificate } from '../security/certificates.js';
 import { renewalDueMs, renewalRetryMs } from '../security/renewal.js';
 import { issuerAmong, tlsMaterial, type CertificateRow } from './certificateRows.js';
-import { CertificateTable } from './certificateTable.js';
+import type { CertificateTable } from './certificateTable.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec, Reply } from './kernel/types.js';
-import type { KeyFiles } from './keyFiles.js';
 import type { IdentityView, LogOpening, RouterMessage, SignerMessage } from './messages.js';
-import { OwnCertificates, type SignedCertificate } from './ownCertificates.js';
+import type { OwnCertificates, SignedCertificate } from './ownCertificates.js';
 import type { NodeResources } from './resources.js';
 
 export interface SignerParts {
   readonly resources: NodeResources;
   /** The writer of the `system` database. */
   readonly system: ActorRef<RouterMessage>;
-  /** Outlives the actor's lives. */
-  readonly keys: KeyFiles;
+  /** Prepared; both outlive the actor's lives. */
+  readonly table: CertificateTable;
+  readonly own: OwnCertificates;
   /** Has another member sign a request of this node; rejects when it does not. */
   readonly askMember: (
     member: { name: NodeName; url: string },
@@ -63,15 +63,11 @@ class CertificateSigner implements Actor<SignerMessage> {
   #isRenewing = false;
 
   private constructor(context: ActorContext<SignerMessage>, parts: SignerParts) {
-    const { config, environment } = parts.resources;
     this.#context = context;
     this.#parts = parts;
-    this.#chance = environment.random();
-    this.#table = new CertificateTable(
-      (question) => context.ask(parts.system, question),
-      parts.keys,
-    );
-    this.#own = new OwnCertificates({ table: this.#table, config, environment });
+    this.#chance = parts.resources.environment.random();
+    this.#table = parts.table;
+    this.#own = parts.own;
   }
 
   static async open(
@@ -80,7 +76,7 @@ class CertificateSigner implements Actor<SignerMessage> {
   ): Promise<CertificateSigner> {
     const signer = new CertificateSigner(context, parts);
     await signer.#listen();
-    await signer.#own.prepare();
+    await signer.#table.read();
     signer.#show();
     signer.#renewLater();
     return signer;

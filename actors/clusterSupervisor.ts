@@ -8,6 +8,7 @@ import { databaseName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { User } from '../protocol/operations.js';
 import { signerSpec } from './certificateSigner.js';
+import { CertificateTable } from './certificateTable.js';
 import { clerkSpec } from './clerk.js';
 import { DatabaseSet } from './databaseSet.js';
 import { healthSpec } from './health.js';
@@ -39,6 +40,7 @@ import type { OperationContext } from './operations/context.js';
 import { isLongOperation, runOperation } from './operations/run.js';
 import { runPeerOperation } from './operations/peerOperations.js';
 import { ensureTable } from './operations/schema.js';
+import { OwnCertificates } from './ownCertificates.js';
 import { callPeer, refuseOperation, servePeerOperation } from './peerOperation.js';
 import { peersSpec } from './peerSupervisor.js';
 import type { NodeResources } from './resources.js';
@@ -134,11 +136,15 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   /** Nothing can be dialled or accepted over TLS before there are certificates. */
   async #openSigner(): Promise<void> {
     const { resources } = this.#parts;
+    const table = new CertificateTable(this.#askSystem, keyFiles(resources.config));
+    const own = new OwnCertificates({ table, ...resources });
+    await own.prepare();
     this.#signer = this.#context.spawn(
       signerSpec({
         resources,
         system: this.#databases.router(SYSTEM),
-        keys: keyFiles(resources.config),
+        table,
+        own,
         askMember: async (member, csr, signal) => {
           const operation = { operation: 'sign_certificate', csr };
           return readSigned(await callPeer({ resources, ...member, operation, signal }));

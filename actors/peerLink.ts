@@ -22,6 +22,7 @@ import {
   type SessionEvent,
   type SessionState,
 } from '../protocol/session.js';
+import { lapse } from './admission.js';
 import { Link } from './link.js';
 import type { NodeResources } from './resources.js';
 import { provenNames } from './transport/proven.js';
@@ -154,6 +155,27 @@ export class PeerLink implements OpenLink {
     if (verdict !== 'probe') return verdict === 'admit';
     const heard = await this.#probe(ADMISSION_MS);
     return admission({ ...question, heard }) === 'admit';
+  }
+
+  begin(clock: Version): void {
+    if (!this.#hasLapsed()) this.step({ type: 'started', clock });
+  }
+
+  /** At least every quarter of the ping interval. */
+  tick(): void {
+    if (!this.#hasLapsed()) this.step({ type: 'ticked' });
+  }
+
+  /** What lets the peer in may end while it is here: its certificate expires, or is revoked. Then the link is closed. */
+  #hasLapsed(): boolean {
+    const { peer, resources } = this.#parts;
+    const reason = lapse(this.connection.proven, peer, {
+      revokedSerials: resources.trust.revokedSerials,
+      nowMs: resources.environment.now(),
+    });
+    if (reason === undefined) return false;
+    if (this.closeReason === null) this.#carryOut({ type: 'close', code: 1008, reason });
+    return true;
   }
 
   /** The greeting is over. */

@@ -57,8 +57,7 @@ export class SecureContexts {
     const served = new Set([material.choice.best, ...material.choice.byName.values()]);
     const built = new Map<ServedCertificate, SecureContext>();
     for (const certificate of served)
-      if (certificate)
-        built.set(certificate, createSecureContext(optionsOf(certificate, material)));
+      if (certificate) built.set(certificate, secureContextOf(certificate, material.authorities));
     this.#material = material;
     this.#built = built;
     for (const listener of this.#listeners) listener();
@@ -104,13 +103,19 @@ export class SecureContexts {
   }
 }
 
+/** Throws an Error of OpenSSL when it cannot show the certificate, or cannot read an authority. */
+export const secureContextOf = (
+  certificate: ServedCertificate,
+  authorities: readonly string[],
+): SecureContext => createSecureContext(optionsOf(certificate, { authorities }));
+
 const noCertificate = (): never => {
   throw new SkeinError('UNAVAILABLE', 'Unable to find a certificate to use for replication');
 };
 
 const optionsOf = (
   { chain, key, ciphers = CIPHERS }: ServedCertificate,
-  { authorities }: TlsMaterial,
+  { authorities }: Pick<TlsMaterial, 'authorities'>,
 ): SecureContextOptions => ({
   cert: chain,
   key,
