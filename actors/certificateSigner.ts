@@ -14,6 +14,7 @@ import type { Actor, ActorContext, ActorRef, ActorSpec, Reply } from './kernel/t
 import type { IdentityView, LogOpening, RouterMessage, SignerMessage } from './messages.js';
 import type { OwnCertificates, SignedCertificate } from './ownCertificates.js';
 import type { NodeResources } from './resources.js';
+import type { TlsMaterial } from './transport/secureContexts.js';
 
 export interface SignerParts {
   readonly resources: NodeResources;
@@ -56,8 +57,9 @@ class CertificateSigner implements Actor<SignerMessage> {
   readonly #chance: number;
   #log: LogOpening | null = null;
   #isTold = false;
-  /** Of what connections show and trust now. */
+  /** Of what was stored when connections were given what they show and trust. */
   #fingerprint = '';
+  #material: TlsMaterial | null = null;
   #problems: readonly string[] = [];
   #failedRenewals = 0;
   #isRenewing = false;
@@ -142,20 +144,8 @@ class CertificateSigner implements Actor<SignerMessage> {
 
   /** The row of the certificate that is shown under this node's own name. */
   #active(): CertificateRow | undefined {
-    const { material } = this.#material();
-    const id = material.choice.byName.get(this.#parts.resources.config.node.name)?.id;
+    const id = this.#material?.choice.byName.get(this.#parts.resources.config.node.name)?.id;
     return this.#table.rows.find(({ name }) => name === id);
-  }
-
-  #material() {
-    const { config } = this.#parts.resources;
-    return tlsMaterial({
-      ownName: config.node.name,
-      rows: this.#table.rows,
-      keyOf: (row) => this.#table.keyOf(row),
-      nodes: this.#table.nodes,
-      enableRootCAs: config.replication.enableRootCAs,
-    });
   }
 
   // ---- what connections show and trust
@@ -197,13 +187,17 @@ class CertificateSigner implements Actor<SignerMessage> {
     for (const { name, revokedCertificates = [] } of config.replication.routes)
       revoked.set(name, [...(revoked.get(name) ?? []), ...revokedCertificates]);
     trust.revoke(revoked);
-    const { material, problems } = this.#material();
-    const served = [material.choice.best, ...material.choice.byName.values()];
-    const fingerprint = createHash('sha256')
-      .update(JSON.stringify([served, material.authorities]))
-      .digest('hex');
+    const { rows, nodes } = this.#table;
+    const keyOf = (row: CertificateRow): string | undefined => this.#table.keyOf(row);
+    // Most writes to the database concern no certificate, and reading a thousand of them takes a while.
+    const stored = JSON.stringify([rows, rows.map(keyOf), nodes.map(({ authority }) => authority)]);
+    const fingerprint = createHash('sha256').update(stored).digest('hex');
     if (fingerprint === this.#fingerprint) return;
+    const { enableRootCAs } = config.replication;
+    const ownName = config.node.name;
+    const { material, problems } = tlsMaterial({ ownName, rows, keyOf, nodes, enableRootCAs });
     trust.contexts.replace(material);
+    this.#material = material;
     this.#fingerprint = fingerprint;
     this.#problems = [...this.#table.problems, ...problems];
     for (const problem of this.#problems) log.warn({ problem }, 'a certificate is not used');

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
+import type { Connection } from '../../actors/transport/types.js';
+import { webSocketTransport } from '../../actors/transport/webSocket.js';
 import { nodeName } from '../../protocol/ids.js';
 import { certificateSerial, issueCertificate } from '../../security/authority.js';
 import { checkRequest, createRequest } from '../../security/certificateRequest.js';
@@ -13,6 +15,7 @@ import { readCertificate } from '../../security/certificates.js';
 import { identityNames } from '../../security/identity.js';
 import { generateKey, isKeyOf, publicKeyOf } from '../../security/keys.js';
 import { newAuthority } from '../support/certificates.js';
+import { contextsOf } from '../support/tlsIdentity.js';
 
 const run = promisify(execFile);
 
@@ -117,4 +120,47 @@ test('a certificate that openssl made is read as it says', async (t) => {
   const pem = await readFile(join(cwd, 'made.pem'), 'utf8');
   t.deepEqual(identityNames(readCertificate(pem)), ['server-one', '2001:db8::1'].map(nodeName));
   t.true(isKeyOf(await readFile(join(cwd, 'node.key'), 'utf8'), pem));
+});
+
+test('openssl s_client agrees with a node on TLS 1.3 or 1.2, and on nothing below', async (t) => {
+  const cwd = await openDirectory(t);
+  const [certificate = '', key = '', authority = ''] = await Promise.all(
+    ['node.pem', 'node.key', 'ca.pem'].map((name) => readFile(join(cwd, name), 'utf8')),
+  );
+  const contexts = contextsOf(
+    'server-one',
+    [{ certificate, key }],
+    [{ certificate: authority, key: '' }],
+  );
+  const accepted: Connection[] = [];
+  const listening = await webSocketTransport({ contexts }).listen(
+    { host: '127.0.0.2', port: 0 },
+    (connection) => accepted.push(connection),
+    { secure: true },
+  );
+  t.teardown(() => listening.close());
+  const client = async (...options: string[]): Promise<string> => {
+    const to = ['-connect', `127.0.0.2:${listening.address.port}`, '-CAfile', 'ca.pem'];
+    const child = run('openssl', ['s_client', ...to, ...options], { cwd });
+    child.child.stdin?.end();
+    return child.then(
+      ({ stdout }) => stdout,
+      (error: { stdout: string; stderr: string }) => error.stdout + error.stderr,
+    );
+  };
+  for (const version of ['tls1_3', 'tls1_2']) {
+    const text = await client(`-${version}`, '-verify_hostname', 'server-one');
+    t.regex(text, /Verify return code: 0 \(ok\)/, version);
+    t.regex(text, /Compression: NONE/, version);
+    t.regex(text, /Secure Renegotiation IS|TLSv1\.3/, version);
+  }
+  for (const version of ['tls1_1', 'tls1']) {
+    const text = await client(`-${version}`, '-cipher', 'ALL:@SECLEVEL=0');
+    t.regex(text, /Cipher is \(NONE\)/, version);
+  }
+  t.regex(
+    await client('-tls1_2', '-cipher', 'AES128-SHA:AES256-SHA256:@SECLEVEL=0'),
+    /Cipher is \(NONE\)/,
+  );
+  t.is(accepted.length, 0);
 });
