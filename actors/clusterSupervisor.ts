@@ -8,6 +8,8 @@ import { SkeinError } from '../protocol/errors.js';
 import { databaseName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { User } from '../protocol/operations.js';
+import { signerSpec } from './certificateSigner.js';
+import { CertificateTable } from './certificateTable.js';
 import { clerkSpec } from './clerk.js';
 import { DatabaseSet } from './databaseSet.js';
 import { healthSpec } from './health.js';
@@ -19,7 +21,8 @@ import type {
   ActorSystem,
   Reply,
 } from './kernel/types.js';
-import { listenerSpec, listens } from './listener.js';
+import { keyFiles } from './keyFiles.js';
+import { listenerSpec, listens, usesTls } from './listener.js';
 import { membershipSpec } from './membership.js';
 import type {
   ClusterMessage,
@@ -30,18 +33,22 @@ import type {
   PeersMessage,
   PeerStatus,
   RouterMessage,
+  IdentityView,
+  SignerMessage,
 } from './messages.js';
+import { readSigned, signerUnavailable } from './operations/certification.js';
 import type { OperationContext } from './operations/context.js';
 import { isLongOperation, runOperation } from './operations/run.js';
 import { runPeerOperation } from './operations/peerOperations.js';
 import { ensureTable } from './operations/schema.js';
+import { OwnCertificates } from './ownCertificates.js';
 import { callPeer, refuseOperation, servePeerOperation } from './peerOperation.js';
 import { peersSpec } from './peerSupervisor.js';
 import type { NodeResources } from './resources.js';
 import { SYSTEM } from './systemDatabase.js';
 import type { Connection } from './transport/types.js';
 import { TokenKeys } from './tokenKeys.js';
-import { UserDirectory } from './users.js';
+import { type AskSystem, UserDirectory } from './users.js';
 
 export interface ClusterParts {
   readonly resources: NodeResources;
@@ -65,8 +72,10 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   readonly #context: ActorContext<ClusterMessage>;
   readonly #parts: ClusterParts;
   readonly #databases: DatabaseSet;
+  readonly #askSystem: AskSystem = (question) => this.#databases.ask(SYSTEM, question);
   readonly #tokenKeys: TokenKeys;
   readonly #users: UserDirectory;
+  #signer: ActorRef<SignerMessage> | null = null;
   #peers: ActorRef<PeersMessage> | null = null;
   #membership: ActorRef<MembershipMessage> | null = null;
   #operations = 0;
@@ -112,6 +121,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     await onceMore(() => cluster.#users.ensureFirstUser(parts.passwordGenerated));
     for (const table of config.tables)
       await onceMore(() => ensureTable(cluster.#operating(null), table));
+    if (usesTls(config)) await cluster.#openSigner();
     const databases = () => cluster.#databases.replicated();
     const peers = context.spawn(peersSpec({ resources, cluster: context.self, databases }));
     cluster.#peers = peers;
@@ -152,6 +162,30 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
         return message satisfies never;
     }
   };
+
+  /** Nothing can be dialled or accepted over TLS before there are certificates. */
+  async #openSigner(): Promise<void> {
+    const { resources } = this.#parts;
+    const table = new CertificateTable(this.#askSystem, keyFiles(resources.config));
+    const own = new OwnCertificates({ table, ...resources });
+    await own.prepare();
+    this.#signer = this.#context.spawn(
+      signerSpec({
+        resources,
+        system: this.#databases.router(SYSTEM),
+        table,
+        own,
+        askMember: async (member, csr, signal) => {
+          const operation = { operation: 'sign_certificate', csr };
+          return readSigned(await callPeer({ resources, ...member, operation, signal }));
+        },
+      }),
+    );
+    await this.#context.ask<IdentityView, SignerMessage>(this.#signer, (replyTo) => ({
+      type: 'identity.view',
+      replyTo,
+    }));
+  }
 
   describe(): Record<string, unknown> {
     return {
@@ -228,6 +262,9 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       dropDatabase: (database) => this.#databases.drop(databaseName(database)),
       overview: () => this.#overview(),
       membership: (question) => this.#askMembership(question),
+      signer: (question) => this.#askSigner(question),
+      revokedSerials: resources.trust.revokedSerials,
+      nowMs: resources.environment.now,
       routesChanged: (routes) =>
         void this.#membership?.send({ type: 'routes.changed', routes }, 'control'),
       callPeer: (call) => callPeer({ resources, signal, ...call }),
@@ -240,6 +277,17 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   async #askMembership<T>(question: (replyTo: Reply<T>) => MembershipMessage): Promise<T> {
     if (!this.#membership) throw new SkeinError('UNAVAILABLE', 'the node is starting');
     return this.#context.ask<T, MembershipMessage>(this.#membership, question);
+  }
+
+  async #askSigner<T>(question: (replyTo: Reply<T>) => SignerMessage): Promise<T> {
+    if (!this.#signer) throw signerUnavailable('this node has no TLS');
+    try {
+      return await this.#context.ask<T, SignerMessage>(this.#signer, question);
+    } catch (error) {
+      if (error instanceof SkeinError && error.code === 'UNAVAILABLE')
+        throw signerUnavailable(error.message);
+      throw error;
+    }
   }
 
   async #find(message: { database: string; create: boolean }): Promise<ActorRef<RouterMessage>> {

@@ -1,8 +1,9 @@
 /**
- * listener: accepts connections of other nodes and hands them on: links to `peers`, operations to `cluster`. Without
- * TLS it listens on loopback only. When it fails, links that exist and those this node dials go on.
+ * listener: accepts connections of other nodes, with TLS and without, and hands them on: links to `peers`, operations to
+ * `cluster`. Who they are is judged there. When it fails, links that exist and those this node dials go on.
  */
 import { SkeinError } from '../protocol/errors.js';
+import type { ListenAddress } from '../config/types.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
 import type { ClusterMessage, ListenerMessage, PeersMessage } from './messages.js';
 import type { NodeResources } from './resources.js';
@@ -26,12 +27,12 @@ export const listenerSpec = (parts: ListenerParts): ActorSpec<ListenerMessage> =
 });
 
 class Listener implements Actor<ListenerMessage> {
-  readonly #socket: ListeningSocket;
+  readonly #sockets: readonly ListeningSocket[];
   readonly #parts: ListenerParts;
   #accepted = 0;
 
-  private constructor(socket: ListeningSocket, parts: ListenerParts) {
-    this.#socket = socket;
+  private constructor(sockets: readonly ListeningSocket[], parts: ListenerParts) {
+    this.#sockets = sockets;
     this.#parts = parts;
   }
 
@@ -39,13 +40,22 @@ class Listener implements Actor<ListenerMessage> {
     context: ActorContext<ListenerMessage>,
     parts: ListenerParts,
   ): Promise<Listener> {
-    const { config, transport } = parts.resources;
-    const address = addressOf(config);
-    const socket = await transport.listen(address, (connection) => {
+    const { config, transport, log } = parts.resources;
+    const accepted = (connection: Connection): void => {
       if (context.self.send({ type: 'connection.accepted', connection }) !== 'queued')
         connection.terminate();
-    });
-    return new Listener(socket, parts);
+    };
+    const sockets: ListeningSocket[] = [];
+    try {
+      for (const { secure, ...address } of portsOf(config))
+        sockets.push(await transport.listen(address, accepted, { secure }));
+    } catch (error) {
+      await Promise.all(sockets.map((socket) => socket.close()));
+      throw error;
+    }
+    const { insecure } = config.replication;
+    if (insecure) log.warn(insecure, INSECURE);
+    return new Listener(sockets, parts);
   }
 
   readonly receive = (message: ListenerMessage): void => {
@@ -58,12 +68,12 @@ class Listener implements Actor<ListenerMessage> {
     }
   };
 
-  stopped(): Promise<void> {
-    return this.#socket.close();
+  async stopped(): Promise<void> {
+    await Promise.all(this.#sockets.map((socket) => socket.close()));
   }
 
   describe(): Record<string, unknown> {
-    return { address: this.#socket.address, accepted: this.#accepted };
+    return { addresses: this.#sockets.map(({ address }) => address), accepted: this.#accepted };
   }
 
   #accept(connection: Connection): void {
@@ -76,14 +86,29 @@ class Listener implements Actor<ListenerMessage> {
   }
 }
 
-const addressOf = (config: NodeResources['config']) => {
-  const { insecure } = config.replication;
-  if (insecure) return insecure;
+const INSECURE =
+  'replication.port is open without TLS: everything is readable on the way, and nodes are known by their IP address only; not for networks that others can reach';
+
+const portsOf = (
+  config: NodeResources['config'],
+): readonly (ListenAddress & { readonly secure: boolean })[] => {
+  const { insecure, secure } = config.replication;
+  if (insecure ?? secure)
+    return [
+      ...(secure ? [{ ...secure, secure: true }] : []),
+      ...(insecure ? [{ ...insecure, secure: false }] : []),
+    ];
   const memory = /^memory:\/\/(.+)$/.exec(config.node.url);
-  if (memory?.[1]) return { host: memory[1], port: 0 };
+  if (memory?.[1]) return [{ host: memory[1], port: 0, secure: false }];
   throw new SkeinError('INVALID_CONFIGURATION', 'There is no address to listen on for replication');
 };
 
+/** Whether this node needs certificates: it listens with TLS, or is to dial with it. */
+export const usesTls = ({ replication }: NodeResources['config']): boolean =>
+  replication.secure !== undefined || replication.routes.some(({ url }) => url.startsWith('wss:'));
+
 /** Whether this node accepts replication connections at all. */
 export const listens = (config: NodeResources['config']): boolean =>
-  config.replication.insecure !== undefined || config.node.url.startsWith('memory://');
+  config.replication.insecure !== undefined ||
+  config.replication.secure !== undefined ||
+  config.node.url.startsWith('memory://');

@@ -30,6 +30,7 @@ import type { LogReader } from '../storage/log.js';
 import type { SearchQuery } from '../storage/search.js';
 import type { CopyScope, CopySource } from '../storage/snapshot.js';
 import type { ActorRef, Reply, SupervisionEvent, Terminated } from './kernel/types.js';
+import type { SignedCertificate } from './ownCertificates.js';
 import type { Connection } from './transport/types.js';
 import type { Credentials, TokenBearer } from './users.js';
 
@@ -476,6 +477,46 @@ export interface NodeView {
   readonly flow: NodeFlow;
   /** Why its row cannot be read. */
   readonly problem?: string;
+}
+
+// ---- signer
+
+export type SignerMessage =
+  /** Something in the `system` database has been written. */
+  | { readonly type: 'trust.changed' }
+  | { readonly type: 'timer.look' }
+  | { readonly type: 'timer.renew' }
+  /** Answered when connections show and trust what is stored. */
+  | { readonly type: 'identity.view'; readonly replyTo: Reply<IdentityView> }
+  /** A request for this node's own name, in PEM, and the file of its key. */
+  | {
+      readonly type: 'request.create';
+      readonly replyTo: Reply<{ readonly csr: string; readonly privateKeyName: string }>;
+    }
+  /** Another node asks to be signed under its proven, or announced and authorised, name. */
+  | {
+      readonly type: 'request.sign';
+      readonly csr: string;
+      readonly name: NodeName;
+      readonly replyTo: Reply<SignedCertificate>;
+    }
+  /** What another node has signed for this one. */
+  | {
+      readonly type: 'certificate.store';
+      readonly signed: SignedCertificate;
+      readonly privateKeyName: string;
+      readonly replyTo: Reply<void>;
+    }
+  | { readonly type: 'renewal.ended'; readonly failure: string | null };
+
+/** What this node shows to others under its own name. */
+export interface IdentityView {
+  /** There is a certificate for this node's name that is valid now. */
+  readonly isUsable: boolean;
+  /** Signed by itself, or by the authority that this node made for itself. */
+  readonly isSelfSigned: boolean;
+  /** PEM of the authority that has signed it; null: a public one, or none that is known here. */
+  readonly authority: string | null;
 }
 
 export type ListenerMessage = {

@@ -211,7 +211,7 @@ class PeerConnection implements Actor<PeerMessage> {
         if (this.#current === link) this.#streams.drained();
       },
     });
-    link.step({ type: 'started', clock });
+    link.begin(clock);
   }
 
   /** Runs in the socket's turn: frames of streams go straight to their actors. */
@@ -339,7 +339,7 @@ class PeerConnection implements Actor<PeerMessage> {
 
   #tick(): void {
     this.#context.startTimer('tick', this.#tickMs, { type: 'timer.tick' });
-    for (const link of this.#links.values()) link.step({ type: 'ticked' });
+    for (const link of this.#links.values()) link.tick();
   }
 
   #onDatabases(databases: Databases): void | Promise<void> {

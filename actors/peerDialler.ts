@@ -3,6 +3,7 @@
  * Used by peerConnection only, which says when there is a link and when it has gone. Knows nothing of greetings.
  */
 import { messageOf } from '../protocol/errors.js';
+import type { NodeName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import { reconnectDelayMs } from '../protocol/session.js';
 import type { ActorContext } from './kernel/types.js';
@@ -22,6 +23,7 @@ export class PeerDialler {
   #onTheWay: Connection | null = null;
   readonly #context: ActorContext<PeerMessage>;
   readonly #resources: NodeResources;
+  readonly #name: NodeName;
   #urls: readonly string[];
   /** Dials since the URLs changed, or since a link was of use. */
   #turn = 0;
@@ -29,10 +31,13 @@ export class PeerDialler {
   constructor(parts: {
     context: ActorContext<PeerMessage>;
     resources: NodeResources;
+    /** The node that has to be at the other end. */
+    name: NodeName;
     urls: readonly string[];
   }) {
     this.#context = parts.context;
     this.#resources = parts.resources;
+    this.#name = parts.name;
     this.#urls = parts.urls;
     this.url = parts.urls[0] ?? '';
   }
@@ -59,6 +64,7 @@ export class PeerDialler {
         signal,
         timeoutMs: limits.greetingMsMax,
         purpose: 'replication',
+        expected: this.#name,
         ...(localAddress !== undefined && { localAddress }),
       })
       .then(

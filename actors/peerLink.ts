@@ -22,8 +22,10 @@ import {
   type SessionEvent,
   type SessionState,
 } from '../protocol/session.js';
+import { lapse } from './admission.js';
 import { Link } from './link.js';
 import type { NodeResources } from './resources.js';
+import { provenNames } from './transport/proven.js';
 import type { Closed, Connection } from './transport/types.js';
 
 export interface PeerLinkParts {
@@ -37,6 +39,12 @@ export interface PeerLinkParts {
   readonly opened: () => void;
   readonly measured: (rttMs: number) => void;
 }
+
+/** The expected name if it is proven, else one that is: the session tells the difference. */
+const provenNameFor = ({ proven, remoteAddress }: Connection, expected: NodeName): NodeName => {
+  const names = provenNames(proven);
+  return names.includes(expected) ? expected : (names[0] ?? nodeName(remoteAddress));
+};
 
 /** A link that was heard from so recently is not asked whether the peer is there. */
 const QUIET_MS = 1_000;
@@ -79,7 +87,7 @@ export class PeerLink implements OpenLink {
           databases: parts.databases,
         },
         dialled: connection.dialled,
-        proven: nodeName(connection.remoteAddress),
+        proven: provenNameFor(connection, peer),
         expected: peer,
         greetingMsMax: limits.greetingMsMax,
         pingIntervalMs: config.replication.pingIntervalMs,
@@ -147,6 +155,27 @@ export class PeerLink implements OpenLink {
     if (verdict !== 'probe') return verdict === 'admit';
     const heard = await this.#probe(ADMISSION_MS);
     return admission({ ...question, heard }) === 'admit';
+  }
+
+  begin(clock: Version): void {
+    if (!this.#hasLapsed()) this.step({ type: 'started', clock });
+  }
+
+  /** At least every quarter of the ping interval. */
+  tick(): void {
+    if (!this.#hasLapsed()) this.step({ type: 'ticked' });
+  }
+
+  /** What lets the peer in may end while it is here: its certificate expires, or is revoked. Then the link is closed. */
+  #hasLapsed(): boolean {
+    const { peer, resources } = this.#parts;
+    const reason = lapse(this.connection.proven, peer, {
+      revokedSerials: resources.trust.revokedSerials,
+      nowMs: resources.environment.now(),
+    });
+    if (reason === undefined) return false;
+    if (this.closeReason === null) this.#carryOut({ type: 'close', code: 1008, reason });
+    return true;
   }
 
   /** The greeting is over. */

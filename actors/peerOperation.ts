@@ -5,13 +5,13 @@
 import type { Logger } from 'pino';
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import { decodeControl, encodeControl, type ControlFrame } from '../protocol/frames.js';
-import { nodeName, type NodeName } from '../protocol/ids.js';
+import type { NodeName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { Timers } from './environment.js';
 import type { NodeResources } from './resources.js';
 import { addressToDialFrom } from './transport/addresses.js';
 import { refuseConnection } from './transport/closing.js';
-import type { Closed, Connection } from './transport/types.js';
+import type { Closed, Connection, Proven } from './transport/types.js';
 
 /** No answer: the dial failed, the connection ended before the answer, or the time is over. The message says which. */
 export class PeerUnreachable extends Error {
@@ -30,12 +30,15 @@ export class PeerRefused extends Error {
 }
 
 /**
- * Resolves with the answer of the node at `url`. Rejects with PeerUnreachable or PeerRefused, within
+ * Resolves with the answer of the node `name` at `url`. Rejects with PeerUnreachable or PeerRefused, within
  * limits.peerOperationMsMax.
  */
 export const callPeer = async (parts: {
   resources: NodeResources;
+  name: NodeName;
   url: string;
+  /** False, for this one question: with TLS, whoever is there is believed. */
+  verifyTls?: boolean;
   operation: Record<string, unknown>;
   authorization?: string;
   signal: AbortSignal;
@@ -59,16 +62,20 @@ export const callPeer = async (parts: {
 
 const dial = async (parts: {
   resources: NodeResources;
+  name: NodeName;
   url: string;
+  verifyTls?: boolean;
   signal: AbortSignal;
 }): Promise<Connection> => {
-  const { resources, url, signal } = parts;
+  const { resources, name, url, verifyTls = true, signal } = parts;
   const localAddress = addressToDialFrom(resources.config.node.name);
   try {
     return await resources.transport.dial(url, {
       signal,
       timeoutMs: limits.greetingMsMax,
       purpose: 'operation',
+      expected: name,
+      verifyTls,
       ...(localAddress !== undefined && { localAddress }),
     });
   } catch (error) {
@@ -133,8 +140,10 @@ export type RunPeerOperation = (request: {
   operation: Record<string, unknown>;
   /** As it was sent, unchecked. */
   authorization?: string;
-  /** The other end, as the transport has proven it. */
-  from: NodeName;
+  /** Who the other end is, as far as the transport can tell. */
+  proven: Proven;
+  /** Where the connection comes from. */
+  address: string;
 }) => Promise<Record<string, unknown>>;
 
 /**
@@ -224,7 +233,8 @@ class ServedOperation {
     const { operation, authorization } = frame;
     const authorized = authorization === undefined ? {} : { authorization };
     try {
-      const request = { operation: { ...operation }, ...authorized, from: this.#from };
+      const { proven, remoteAddress: address } = this.#connection;
+      const request = { operation: { ...operation }, ...authorized, proven, address };
       return { answer: await this.#run(request) };
     } catch (thrown) {
       if (!(thrown instanceof SkeinError)) return this.#failed(thrown);
@@ -243,12 +253,11 @@ class ServedOperation {
 
   /** What a bug says is for this node's log only. */
   #failed(thrown: unknown): Outcome {
-    this.#log.error({ peer: this.#from, err: thrown }, 'an operation of another node failed');
+    this.#log.error(
+      { peer: this.#connection.remoteAddress, err: thrown },
+      'an operation of another node failed',
+    );
     return { error: { code: 'INTERNAL', message: 'the operation failed' } };
-  }
-
-  get #from(): NodeName {
-    return nodeName(this.#connection.remoteAddress);
   }
 
   /** A running operation is waited for, so that its deadline stays. */

@@ -3,8 +3,9 @@
  * to, passes databases and members on. Holds no logic about links or members, so that a bug there cannot drop links.
  */
 import { OPEN_RULES, type FlowRules } from '../protocol/flow.js';
-import { nodeName, type NodeName } from '../protocol/ids.js';
+import type { NodeName } from '../protocol/ids.js';
 import type { MemberFact } from '../protocol/membership.js';
+import { admit } from './admission.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec } from './kernel/types.js';
 import type {
   ClusterMessage,
@@ -156,15 +157,21 @@ class PeerSupervisor implements Actor<PeersMessage> {
     for (const { ref } of this.#peers.values()) ref.send(message, 'control');
   }
 
-  /** The transport has proven the other end's name: its IP address, or its name in memory. */
+  /** What the transport has proven decides whose link it is: a certificate, an IP address, or a name in memory. */
   #accept(connection: Connection): void {
-    const name = nodeName(connection.remoteAddress);
-    const peer = this.#peers.get(name);
-    if (!peer && (this.#closing.get(name) ?? null) === null) {
-      this.#parts.resources.log.warn({ peer: name }, 'refused a connection from an unknown node');
-      const reason = `no hdb_nodes entry for ${name}; run add_node from this node specifying the peer URL to register it`;
+    const { log, environment, trust } = this.#parts.resources;
+    const admission = admit(connection.proven, {
+      admits: (name) => this.#peers.has(name) || (this.#closing.get(name) ?? null) !== null,
+      revokedSerials: trust.revokedSerials,
+      nowMs: environment.now(),
+    });
+    if ('reason' in admission) {
+      const { reason, claims } = admission;
+      const { remoteAddress } = connection;
+      log.warn({ remoteAddress, reason, claims }, 'refused a connection from an unknown node');
       return refuseConnection(connection, { code: 1008, reason });
     }
+    const peer = this.#peers.get(admission.name);
     if (peer?.ref.send({ type: 'link.accepted', connection }, 'control') === 'queued')
       peer.onTheWay.add(connection);
     else refuseConnection(connection, LATER);

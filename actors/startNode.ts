@@ -14,12 +14,14 @@ import type { OpenDatabases } from './openDatabases.js';
 import { systemEnvironment, type Environment } from './environment.js';
 import { createSystem } from './kernel/index.js';
 import type { ActorRef, ActorSystem, AskOptions } from './kernel/types.js';
+import { usesTls } from './listener.js';
 import type { ClusterMessage, ClusterOverview, DatabaseStatus } from './messages.js';
 import type { Health, NodeHandle } from './node.js';
 import { memoryTransport } from './transport/memoryDefault.js';
 import type { Transport } from './transport/types.js';
 import { webSocketTransport } from './transport/webSocket.js';
 import type { Credentials, TokenBearer } from './users.js';
+import { Trust } from './trust.js';
 
 export interface StartOptions {
   /** Where the configuration comes from; absent: from the program, so that no operation can rewrite it. */
@@ -88,9 +90,10 @@ export class RunningNode implements NodeHandle {
         options.failed?.(error);
       },
     });
-    const transport = options.transport ?? transportFor(config);
+    const trust = new Trust();
+    const transport = options.transport ?? transportFor(config, trust);
     const files = databaseFiles(config.storage);
-    const resources = { config, environment, log, transport, files };
+    const resources = { config, environment, log, transport, trust, files };
     this.#databases = files.databases;
     this.cluster = this.system.spawn(
       clusterSpec({
@@ -213,8 +216,11 @@ const printPassword = (username: string, password: string): void => {
 
 const HOLD_MS = 2 ** 30;
 
-const transportFor = (config: Config): Transport =>
-  config.node.url.startsWith('memory:') ? memoryTransport(config.node.name) : webSocketTransport();
+const transportFor = (config: Config, { contexts }: Trust): Transport => {
+  if (config.node.url.startsWith('memory:')) return memoryTransport(config.node.name);
+  const { allowInsecure } = config.replication;
+  return webSocketTransport({ allowInsecure, ...(usesTls(config) && { contexts }) });
+};
 
 const pinoLevel = (level: Config['logging']['level']): string =>
   level === 'notify' ? 'info' : level;

@@ -12,6 +12,7 @@ import { settleIdentity, type Identity } from './identity.js';
 import { nameProblem } from './names.js';
 import { readRoutes, routeDefaultsOf } from './routes.js';
 import { parseTableDefinitions, repeatedTable } from './tableDefinitions.js';
+import { settleTls } from './tls.js';
 import type { Config, ConfigInput, DatabaseSelection } from './types.js';
 import { checkInput, expected, propertyOf } from './validate.js';
 import { configSchema } from './schema.js';
@@ -43,6 +44,7 @@ export function resolveConfig(input: ConfigInput, extras: ResolveExtras = {}): R
   const checked = checkInput(input, findings);
   const identity = settleIdentity(checked, extras.openDefaultPorts ?? false, findings);
   const rootPath = settleRootPath(checked, extras, findings);
+  const tls = settleTls(checked.tls, { path: ['tls'], rootPath }, findings);
   const auditRetentionMs = settleDuration(checked, ['logging', 'auditRetention'], '3d', findings);
   const config: Config = {
     rootPath,
@@ -51,7 +53,8 @@ export function resolveConfig(input: ConfigInput, extras: ResolveExtras = {}): R
       ...settleReplication(checked, identity, findings),
       tombstoneRetentionMs: settleTombstones(checked, auditRetentionMs, findings),
     },
-    operationsApi: optional('listen', identity.operationsApi),
+    tls,
+    operationsApi: settleOperationsApi(checked, { identity, rootPath }, findings),
     debug: {
       ...optional('listen', identity.debug),
       allowCrash: checked.debug?.allowCrash ?? false,
@@ -100,6 +103,9 @@ function settleReplication(
   return {
     ...optional('insecure', identity.insecure),
     ...optional('secure', identity.secure),
+    allowInsecure: given.allowInsecure ?? false,
+    enableRootCAs: given.enableRootCAs ?? false,
+    certificateVerification: settleVerification(given.mtls, findings),
     routes: readRoutes(given.routes ?? [], settings, findings),
     routeDirection: settings.direction,
     databases: settleDatabases(given.databases ?? '*', findings),
@@ -109,6 +115,27 @@ function settleReplication(
     pingIntervalMs,
     pingTimeoutMs: given.pingTimeout ?? 2 * pingIntervalMs,
   };
+}
+
+function settleOperationsApi(
+  input: ConfigInput,
+  { identity, rootPath }: { identity: Identity; rootPath: string },
+  findings: Findings,
+): Config['operationsApi'] {
+  const path = ['operationsApi', 'tls'];
+  const tls = settleTls(input.operationsApi?.tls, { path, rootPath }, findings);
+  return { ...optional('listen', identity.operationsApi), ...(tls.length > 0 && { tls }) };
+}
+
+/** Links over TLS always need certificates on both ends; only how those are checked can be set. */
+function settleVerification(
+  mtls: NonNullable<ConfigInput['replication']>['mtls'],
+  findings: Findings,
+): Config['replication']['certificateVerification'] {
+  const path = ['replication', 'mtls'];
+  if (mtls === false)
+    findings.problem(path, `${quoted(path)} cannot be turned off; use replication.port instead`);
+  return typeof mtls === 'object' ? (mtls.certificateVerification ?? true) : true;
 }
 
 /** A delete outlives its log entry, or a node that reads the log would not hear of it. */

@@ -62,7 +62,14 @@ export function readRoute(entry: unknown, defaults: RouteDefaults): RouteReading
   const fields = fieldsOf(entry);
   if (fields.host === undefined && fields.url === undefined) return { problem: INVALID_ROUTE };
   try {
-    return { route: { ...target(fields, defaults), ...startTime(fields.startTime) } };
+    const { revokedCertificates } = fields;
+    return {
+      route: {
+        ...target(fields, defaults),
+        ...startTime(fields.startTime),
+        ...(revokedCertificates === undefined ? {} : { revokedCertificates }),
+      },
+    };
   } catch (error) {
     return { problem: `${INVALID_ROUTE}: ${messageOf(error)}` };
   }
@@ -172,17 +179,21 @@ interface Fields {
   readonly url?: string;
   readonly port?: number;
   readonly startTime?: number | string;
+  readonly revokedCertificates?: readonly string[];
 }
 
 function fieldsOf(entry: unknown): Fields {
   if (!isObject(entry)) return hostOrUrl(textOf(entry));
   const url = textOf(entry['url']);
-  const { port, startTime } = entry;
+  const { port, startTime, revokedCertificates: revoked } = entry;
   return {
     ...hostOrUrl(textOf(entry['hostname']) ?? textOf(entry['host'])),
     ...(url === undefined ? {} : { url }),
     ...(typeof port === 'number' ? { port } : {}),
     ...(typeof startTime === 'number' || typeof startTime === 'string' ? { startTime } : {}),
+    ...(Array.isArray(revoked) && revoked.length > 0
+      ? { revokedCertificates: revoked.map(String) }
+      : {}),
   };
 }
 

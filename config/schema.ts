@@ -52,11 +52,10 @@ const route: ConfigSchema = {
       expected: 'milliseconds since 1970 or a date such as 2026-01-31T12:00:00Z',
     },
     ...routeFlow,
-    revokedCertificates: {
-      type: 'array',
-      description: 'Serial numbers of certificates that are no longer trusted.',
-      ...refused('this version has no certificates to revoke', []),
-    },
+    revokedCertificates: listOf(
+      text('A serial number.'),
+      'Serial numbers of certificates of that node that are no longer accepted.',
+    ),
     shard: {
       type: 'integer',
       description: 'Shard of the other node.',
@@ -90,7 +89,7 @@ const replicationKeys = section('How this node takes part in a cluster.', {
   port: port('Insecure port: no encryption, nodes are known by their IP address.', {
     defaultText: 'off',
   }),
-  securePort: port('TLS port. Not available in this version: a node with it does not start.', {
+  securePort: port('TLS port: nodes are known by their certificates.', {
     defaultText: '9933 if hostname, url or routes are set and port is not',
   }),
   routes: listOf(route, 'Nodes to connect to.', { defaultText: 'none' }),
@@ -135,15 +134,19 @@ const replicationKeys = section('How this node takes part in a cluster.', {
     defaultText: 'true',
     ...later(true),
   }),
+  allowInsecure: flag('The insecure port may be open beyond loopback: only on a private network.', {
+    defaultText: 'false',
+  }),
   enableRootCAs: flag('Trust the public certificate authorities that come with Node.', {
     defaultText: 'false',
-    ...later(false),
   }),
   mtls: {
-    ...section('Client certificates and their revocation.', { certificateVerification }),
+    ...section('Client certificates; always required on the TLS port.', {
+      certificateVerification: { ...certificateVerification, ...later(true) },
+    }),
     type: ['object', 'boolean'],
+    expected: 'true, or a section with certificateVerification',
     defaultText: 'true',
-    ...later(true),
   },
   shard: count("This node's shard.", {
     unit: 'shards',
@@ -313,7 +316,7 @@ export const configSchema: ConfigSchema = section('Configuration of a Skein node
     ...tlsFiles,
     type: ['object', 'array'],
     items: tlsFiles,
-    ...later(),
+    defaultText: 'made at the first start',
   },
   ...Object.fromEntries(
     Object.entries(foreignSections.top).map(([key, about]) => [key, foreign(about)]),

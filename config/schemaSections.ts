@@ -39,9 +39,11 @@ const names = (description: string): ConfigSchema => ({
 });
 
 export const tlsFiles: ConfigSchema = section('Certificate, authority and key.', {
-  certificate: text('PEM file or text.'),
-  certificateAuthority: text('PEM file or text.'),
-  privateKey: text('PEM file or text.'),
+  certificate: text(
+    'PEM text or file, relative to rootPath, with the authorities between it and the trusted one.',
+  ),
+  certificateAuthority: text('Authorities to trust: PEM text or file.'),
+  privateKey: text('PEM text or file.', { defaultText: '<rootPath>/keys/privateKey.pem' }),
   host: names('Names this entry serves.'),
   hosts: names('Names this entry serves.'),
   hostname: names('Names this entry serves.'),

@@ -21,6 +21,25 @@ export interface Route {
   readonly startTimeMs?: number;
   /** From this node's view; absent: it says nothing of directions, and everything passes both ways. */
   readonly flow?: StatedFlow;
+  /** Serial numbers of certificates that are not accepted for that node, as they were written down. */
+  readonly revokedCertificates?: readonly string[];
+}
+
+/** PEM, as it stands in the configuration or in a file. */
+export type PemSource = { readonly text: string } | { readonly file: string };
+
+/** A certificate that the operator provides, with its key, an authority to be trusted, or both. */
+export interface TlsEntry {
+  readonly certificate?: PemSource;
+  /** There when `certificate` is. */
+  readonly privateKey?: PemSource;
+  readonly authority?: PemSource;
+  /** Empty: what the certificate itself names. */
+  readonly hostnames: readonly string[];
+  /** Empty: for everything. */
+  readonly uses: readonly string[];
+  /** In the spelling of OpenSSL. */
+  readonly ciphers?: string;
 }
 
 export interface DatabaseSelection {
@@ -41,8 +60,14 @@ export interface Config {
   readonly replication: {
     /** Insecure port, with IP identity; absent: not listening there. */
     readonly insecure?: ListenAddress;
-    /** TLS port; its implementation belongs to the certificates work, refused until then. */
+    /** TLS port; absent: not listening there. */
     readonly secure?: ListenAddress;
+    /** The insecure port may be open beyond loopback. */
+    readonly allowInsecure: boolean;
+    /** The public authorities that come with Node are trusted as well. */
+    readonly enableRootCAs: boolean;
+    /** `mtls.certificateVerification` as it was given. */
+    readonly certificateVerification: boolean | Readonly<Record<string, unknown>>;
     readonly routes: readonly Route[];
     /** Whose view the flags `sends` and `receives` are, in routes and in operations: that of the other node by default. */
     readonly routeDirection: 'peer' | 'local';
@@ -55,7 +80,12 @@ export interface Config {
     readonly pingIntervalMs: number;
     readonly pingTimeoutMs: number;
   };
-  readonly operationsApi: { readonly listen?: ListenAddress };
+  readonly tls: readonly TlsEntry[];
+  readonly operationsApi: {
+    readonly listen?: ListenAddress;
+    /** Absent: those of the node. */
+    readonly tls?: readonly TlsEntry[];
+  };
   readonly debug: { readonly listen?: ListenAddress; readonly allowCrash: boolean };
   readonly storage: {
     readonly engine: 'level' | 'memory';
@@ -97,6 +127,9 @@ export interface ConfigInput {
     routes?: readonly (string | RouteInput)[];
     routeDirection?: 'peer' | 'local';
     databases?: '*' | readonly (string | { name: string })[];
+    allowInsecure?: boolean;
+    enableRootCAs?: boolean;
+    mtls?: boolean | { certificateVerification?: boolean | Readonly<Record<string, unknown>> };
     maxClockSkew?: number;
     tombstoneRetention?: number | string;
     maxTransactionBytes?: number;
@@ -106,7 +139,9 @@ export interface ConfigInput {
     [key: string]: unknown;
   };
   node?: { hostname?: string | number; url?: string };
+  tls?: TlsInput | readonly TlsInput[];
   operationsApi?: {
+    tls?: TlsInput;
     network?: { port?: number | string | null; [key: string]: unknown };
     [key: string]: unknown;
   };
@@ -137,6 +172,19 @@ export interface ConfigInput {
   [key: string]: unknown;
 }
 
+export interface TlsInput {
+  /** PEM text, or a file relative to `rootPath`. */
+  certificate?: string;
+  certificateAuthority?: string;
+  privateKey?: string;
+  host?: string | readonly string[];
+  hosts?: string | readonly string[];
+  hostname?: string | readonly string[];
+  hostnames?: string | readonly string[];
+  uses?: string | readonly string[];
+  ciphers?: string;
+}
+
 export interface RouteInput {
   host?: string | number;
   hostname?: string | number;
@@ -148,6 +196,7 @@ export interface RouteInput {
   receivesFrom?: readonly (string | ReceivingRule)[];
   subscriptions?: readonly SubscriptionInput[];
   excludeTables?: readonly string[];
+  revokedCertificates?: readonly string[];
   [key: string]: unknown;
 }
 

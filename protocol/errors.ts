@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'TIMEOUT' // 504
   | 'PEER_REFUSED' // 500: the other node of an operation says no
   | 'PEER_UNREACHABLE' // 500: and it was needed
+  | 'SIGNER_UNAVAILABLE' // 503: certificates can be neither asked for nor signed now
+  | 'INVALID_CERTIFICATE_FORMAT' // 500: what should be a certificate or key in PEM is none
   | 'INVALID_CONFIGURATION'
   | 'INSECURE_ADDRESS'; // refuses to listen beyond loopback without TLS
 
@@ -45,6 +47,8 @@ const STATUS: Record<ErrorCode, number> = {
   TIMEOUT: 504,
   PEER_REFUSED: 500,
   PEER_UNREACHABLE: 500,
+  SIGNER_UNAVAILABLE: 503,
+  INVALID_CERTIFICATE_FORMAT: 500,
   INVALID_CONFIGURATION: 500,
   INSECURE_ADDRESS: 500,
 };

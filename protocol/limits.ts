@@ -69,6 +69,14 @@ export const limits = {
   /** From such a connection's first byte to its answer. */
   peerOperationMsMax: 30_000,
 
+  // ---- certificates
+  /** Certificates in one PEM text: a chain, or a list of authorities. */
+  certificatesPerBundleMax: 100,
+  /** Characters of a certificate, chain or request in PEM that another node sends. */
+  pemCharactersMax: 32 * KIB,
+  /** Authorities that a node trusts at one time, those of the public list not counted. */
+  trustedAuthoritiesMax: 2_000,
+
   // ---- revocation of certificates
   /** A revocation list as it is fetched. */
   crlBytesMax: 64 * MIB,

@@ -5,13 +5,18 @@
 import type { Logger } from 'pino';
 import type { Config, ConfigSource } from '../../config/types.js';
 import type { EntryNotes } from '../../protocol/entry.js';
-import type { DatabaseName } from '../../protocol/ids.js';
+import type { DatabaseName, NodeName } from '../../protocol/ids.js';
 import type { MemberRoute } from '../../protocol/membership.js';
 import type { User } from '../../protocol/operations.js';
 import type { ActorRef, Reply } from '../kernel/types.js';
 import type { TokenKeys } from '../tokenKeys.js';
 import type { UserDirectory } from '../users.js';
-import type { ClusterOverview, MembershipMessage, RouterMessage } from '../messages.js';
+import type {
+  ClusterOverview,
+  MembershipMessage,
+  RouterMessage,
+  SignerMessage,
+} from '../messages.js';
 
 export interface OperationContext {
   readonly config: Config;
@@ -26,11 +31,18 @@ export interface OperationContext {
   dropDatabase(database: string): Promise<void>;
   overview(): Promise<ClusterOverview>;
   membership<T>(question: (replyTo: Reply<T>) => MembershipMessage): Promise<T>;
+  /** Asks the signer. SIGNER_UNAVAILABLE while it is away, or on a node without TLS. */
+  signer<T>(question: (replyTo: Reply<T>) => SignerMessage): Promise<T>;
+  /** Serial numbers that are not accepted for a node. */
+  revokedSerials(name: NodeName): readonly string[];
+  nowMs(): number;
   /** All routes of this node, from now on. */
   routesChanged(routes: readonly MemberRoute[]): void;
   /** Has another node run one operation; rejects with PeerUnreachable or PeerRefused. */
   callPeer(call: {
+    name: NodeName;
     url: string;
+    verifyTls?: boolean;
     operation: Record<string, unknown>;
     authorization?: string;
   }): Promise<Record<string, unknown>>;

@@ -33,6 +33,10 @@ export interface AddNodeBack {
   readonly shard?: number;
   /** Only with `retain_authorization`. */
   readonly authorization?: string;
+  /** The sender wants to be signed under `hostname`; PEM. */
+  readonly csr?: string;
+  /** The authority to trust for the sender, who has a certificate already; PEM. */
+  readonly cert_auth?: string;
 }
 
 export interface RemoveNodeBack {
@@ -41,15 +45,33 @@ export interface RemoveNodeBack {
   readonly generation: number;
 }
 
+/** A member wants its certificate renewed. */
+export interface SignCertificate {
+  readonly operation: 'sign_certificate';
+  readonly csr?: string;
+}
+
+export interface CreateRequest {
+  readonly operation: 'create_csr';
+}
+
+export type PeerOperation = AddNodeBack | RemoveNodeBack | SignCertificate | CreateRequest;
+
 export interface JoinAnswer {
   readonly nodeName: string;
   readonly generations: Readonly<Record<string, number>>;
   readonly shard?: number;
+  /** For the request that was sent, with the authority that signed it; PEM. */
+  readonly certificate?: string;
+  readonly signingCA?: string;
+  /** The authority to trust for the node that answers. */
+  readonly usingCA?: string;
 }
 
 const text = { type: 'string', minLength: 1, maxLength: limits.nameCharactersMax * 2 } as const;
 const generation = { type: 'integer', minimum: 1, maximum: 2 ** 52 } as const;
 const generations = { type: 'object', maxProperties: 2, additionalProperties: generation } as const;
+const pem = { type: 'string', minLength: 1, maxLength: limits.pemCharactersMax } as const;
 const shard = { type: 'integer', minimum: 0, maximum: 65_535 } as const;
 
 const schemas = {
@@ -68,6 +90,8 @@ const schemas = {
       plain: { type: 'boolean' },
       shard,
       authorization: { type: 'string', maxLength: 10_000 },
+      csr: pem,
+      cert_auth: pem,
     },
   },
   remove_node_back: {
@@ -75,6 +99,8 @@ const schemas = {
     required: ['name', 'generation'],
     properties: { name: text, generation },
   },
+  sign_certificate: { type: 'object', properties: { csr: pem } },
+  create_csr: { type: 'object' },
 } as const;
 
 const checks = new Map(
@@ -84,13 +110,18 @@ const checks = new Map(
 const answerProblems = compileSchema({
   type: 'object',
   required: ['nodeName', 'generations'],
-  properties: { nodeName: text, generations, shard },
+  properties: {
+    nodeName: text,
+    generations,
+    shard,
+    certificate: pem,
+    signingCA: pem,
+    usingCA: pem,
+  },
 });
 
 /** INVALID_REQUEST for anything but the operations of this file. */
-export const readPeerOperation = (
-  body: Readonly<Record<string, unknown>>,
-): AddNodeBack | RemoveNodeBack => {
+export const readPeerOperation = (body: Readonly<Record<string, unknown>>): PeerOperation => {
   const name = String(body['operation']);
   const problemsOf = checks.get(name);
   if (!problemsOf)
@@ -99,7 +130,7 @@ export const readPeerOperation = (
   const misruled = rulesProblem(body);
   if (misruled !== undefined) problems.push(misruled);
   if (problems.length > 0) throw new SkeinError('INVALID_REQUEST', problems.join('. '));
-  return body as unknown as AddNodeBack | RemoveNodeBack;
+  return body as unknown as PeerOperation;
 };
 
 /** Throws PeerRefused when the other end is somebody else or says nonsense. */

@@ -8,9 +8,10 @@ import type { NodeName } from '../../protocol/ids.js';
 import { nextGeneration } from '../../protocol/membership.js';
 import type { RecordObject } from '../../protocol/operations.js';
 import type { NodeFields, NodeTarget } from '../../protocol/validate.js';
-import { listens } from '../listener.js';
+import { listens, usesTls } from '../listener.js';
 import type { MembershipView } from '../messages.js';
 import { PeerRefused, PeerUnreachable } from '../peerOperation.js';
+import { offerOf, type Offer } from './certification.js';
 import type { OperationContext } from './context.js';
 import { ownUrl, readJoinAnswer, takesPart, type JoinAnswer } from './joining.js';
 import {
@@ -95,8 +96,10 @@ const targetOf = (context: OperationContext, fields: NodeFields): Target => {
   const target = resolve(context, fields);
   const own = context.config.node.name;
   if (target.name === own) throw invalidRequest(`Should not connect to self: ${own}`);
-  if (target.url.startsWith('wss:'))
-    throw invalidRequest(`TLS replication is not available yet, give '${target.name}' a ws:// url`);
+  if (target.url.startsWith('wss:') && !usesTls(context.config))
+    throw invalidRequest(
+      `this node has no TLS: set replication.securePort, or give '${target.name}' a ws:// url`,
+    );
   return target;
 };
 
@@ -114,12 +117,16 @@ const join = async (
     [own]: nextGeneration(view.facts, own),
     [target.name]: nextGeneration(view.facts, target.name),
   };
+  const forceSigning = fields.force_signing === true;
+  const offer = await offerOf(context, { url: target.url, forceSigning });
   const { answer, problem } = await askTarget(context, view, {
     target,
     fields,
     told: rules.told,
     proposal,
+    offer,
   });
+  const trust = answer ? await accepted(offer, { target, answer }) : { own: {}, target: {} };
   const lives = [own, target.name].map((name) => ({
     name,
     generation: Math.max(proposal[name] ?? 1, answer?.generations[name] ?? 1),
@@ -128,7 +135,7 @@ const join = async (
     type: 'members.write',
     operation,
     lives,
-    rows: rowsOf(context, view, { target, fields, rules, answer }),
+    rows: rowsOf(context, view, { target, fields, rules, answer, trust }),
     ...(fields.isLeader === true && { leader: target.name }),
     replyTo,
   }));
@@ -170,14 +177,17 @@ const askTarget = async (
     fields: NodeFields;
     told: ToldRules;
     proposal: Record<string, number>;
+    offer: Offer;
   },
 ): Promise<{ answer: JoinAnswer | null; problem: string | null }> => {
-  const { target, fields, told, proposal } = request;
+  const { target, fields, told, proposal, offer } = request;
   const retained = view.nodes.find(({ name }) => name === target.name)?.authorization;
   const authorization = fields.authorization ?? retained ?? undefined;
   try {
     const answer = await context.callPeer({
+      name: target.name,
       url: target.url,
+      verifyTls: fields.verify_tls ?? true,
       ...(authorization !== undefined && { authorization }),
       operation: {
         operation: 'add_node_back',
@@ -188,10 +198,16 @@ const askTarget = async (
         member: takesPart(view),
         ...told,
         ...(fields.retain_authorization === true && { authorization }),
+        ...offer.body,
       },
     });
     return { answer: readJoinAnswer(answer, target.name, view.facts), problem: null };
   } catch (error) {
+    if (error instanceof PeerUnreachable && offer.needsAnswer)
+      throw new SkeinError(
+        'PEER_UNREACHABLE',
+        `Error returned from ${target.url}: ${error.message} and connection was required to sign certificate`,
+      );
     if (
       error instanceof PeerUnreachable &&
       view.standing !== 'removed' &&
@@ -201,6 +217,19 @@ const askTarget = async (
     throw failure(target, error);
   }
 };
+
+const accepted = async (
+  offer: Offer,
+  { target, answer }: { target: Target; answer: JoinAnswer },
+): Promise<Trusted> => {
+  try {
+    return await offer.accept(answer);
+  } catch (error) {
+    throw failure(target, error);
+  }
+};
+
+type Trusted = Awaited<ReturnType<Offer['accept']>>;
 
 const failure = (target: Target, error: unknown): unknown => {
   if (error instanceof PeerUnreachable)
@@ -219,9 +248,15 @@ const failure = (target: Target, error: unknown): unknown => {
 const rowsOf = (
   context: OperationContext,
   view: MembershipView,
-  request: { target: Target; fields: NodeFields; rules: JoinRules; answer: JoinAnswer | null },
+  request: {
+    target: Target;
+    fields: NodeFields;
+    rules: JoinRules;
+    answer: JoinAnswer | null;
+    trust: Trusted;
+  },
 ): RecordObject[] => {
-  const { target, fields, rules, answer } = request;
+  const { target, fields, rules, answer, trust } = request;
   const { revoked_certificates: serials } = fields;
   const shard = answer?.shard ?? fields.shard;
   const isNew = !view.nodes.some(({ name, shown }) => name === target.name && shown['url'] != null);
@@ -233,13 +268,17 @@ const rowsOf = (
     ...(shard !== undefined && { shard }),
     ...(serials !== undefined && { revoked_certificates: serials }),
     ...(fields.retain_authorization === true && { authorization: fields.authorization ?? null }),
+    ...trust.target,
   };
-  if (view.own === null) return [row, ownRowOf(context)];
+  if (view.own === null) return [row, { ...ownRowOf(context), ...trust.own }];
   // Who adds another takes part.
   const { replicates, subscriptions } = rules.told;
   const adds = subscriptions != null || (replicates !== undefined && replicates !== false);
   const returns = adds && saysApart(view.own);
-  return returns ? [row, { name: context.config.node.name, replicates: true }] : [row];
+  const ownNews = { ...trust.own, ...(returns && { replicates: true }) };
+  return Object.keys(ownNews).length === 0
+    ? [row]
+    : [row, { name: context.config.node.name, ...ownNews }];
 };
 
 const ownRowOf = (context: OperationContext): RecordObject => ({
@@ -258,7 +297,7 @@ const remove = async (
   const generation = generationOf(view, name);
   await end(context, name, generation);
   const url = known?.shown['url'] ?? urlOfRoute(context, name);
-  if (typeof url === 'string') await tell(context, { url, name, generation, known });
+  if (typeof url === 'string') await tell(context, { to: name, url, name, generation, known });
 };
 
 /** The others have to hear of it before this node is silent. */
@@ -269,7 +308,7 @@ const leave = async (context: OperationContext, view: MembershipView): Promise<v
     view.nodes.map((known) => {
       const url = known.shown['url'] ?? urlOfRoute(context, known.name);
       return known.name !== name && typeof url === 'string'
-        ? tell(context, { url, name, generation, known })
+        ? tell(context, { to: known.name, url, name, generation, known })
         : undefined;
     }),
   );
@@ -279,15 +318,17 @@ const leave = async (context: OperationContext, view: MembershipView): Promise<v
 const tell = async (
   context: OperationContext,
   request: {
+    to: NodeName;
     url: string;
     name: NodeName;
     generation: number;
     known: { authorization: string | null } | undefined;
   },
 ): Promise<void> => {
-  const { url, name, generation, known } = request;
+  const { to, url, name, generation, known } = request;
   try {
     await context.callPeer({
+      name: to,
       url,
       ...(known?.authorization != null && { authorization: known.authorization }),
       operation: { operation: 'remove_node_back', name, generation },

@@ -3,11 +3,15 @@
  * admitted may ask; anybody else needs the credentials of a super user. Never reachable through the operations API.
  */
 import { invalidRequest, SkeinError } from '../../protocol/errors.js';
-import type { NodeName } from '../../protocol/ids.js';
+import { nodeName, type NodeName } from '../../protocol/ids.js';
 import { nextGeneration } from '../../protocol/membership.js';
 import { isCanonicalNodeName } from '../../protocol/nodeNames.js';
 import type { RecordObject, User } from '../../protocol/operations.js';
 import type { MembershipView } from '../messages.js';
+import { admit } from '../admission.js';
+import { provenNames } from '../transport/proven.js';
+import type { Proven } from '../transport/types.js';
+import { certify, sign } from './certification.js';
 import type { OperationContext } from './context.js';
 import { heardRules, holdsDirections, saysApart } from './memberRules.js';
 import {
@@ -16,14 +20,17 @@ import {
   readPeerOperation,
   takesPart,
   type AddNodeBack,
+  type PeerOperation,
   type RemoveNodeBack,
 } from './joining.js';
 
 export interface PeerRequest {
   readonly operation: Readonly<Record<string, unknown>>;
   readonly authorization?: string;
-  /** Who asks, as the connection proves. */
-  readonly from: NodeName;
+  /** Who asks, as far as the connection proves it. */
+  readonly proven: Proven;
+  /** Where the connection comes from; logins are counted by it. */
+  readonly address: string;
 }
 
 /** The documented answer. Refusals are SkeinErrors, and change nothing. */
@@ -36,34 +43,69 @@ export const runPeerOperation = async (
     type: 'membership.view',
     replyTo,
   }));
-  await authorise(context, view, request);
-  return operation.operation === 'add_node_back'
-    ? addNodeBack(context, view, request.from, operation)
-    : removeNodeBack(context, view, request.from, operation);
+  const member = await authorise(context, view, request);
+  switch (operation.operation) {
+    case 'add_node_back':
+      return addNodeBack(context, view, senderOf(request, member, operation), operation);
+    case 'remove_node_back':
+      return removeNodeBack(context, view, senderOf(request, member, operation), operation);
+    case 'sign_certificate':
+      return signCertificate(context, member, operation.csr);
+    case 'create_csr':
+      return createRequest(context);
+    default:
+      return operation satisfies never;
+  }
 };
 
+/**
+ * The name under which whoever asks is dealt with. Only a super user's credentials over TLS let a node announce its name
+ * itself: it has no certificate yet, or one under another name. Without TLS the address is the name.
+ */
+const senderOf = (
+  { proven, authorization }: PeerRequest,
+  member: NodeName | null,
+  operation: PeerOperation,
+): NodeName => {
+  const names = provenNames(proven);
+  const announced = operation.operation === 'add_node_back' ? operation.hostname : undefined;
+  const isFree = authorization !== undefined && proven.kind !== 'address';
+  const named =
+    announced !== undefined && isCanonicalNodeName(announced) ? nodeName(announced) : undefined;
+  if (named !== undefined && (isFree || names.includes(named))) return named;
+  return member ?? names[0] ?? nodeName('');
+};
+
+/** The member that asks; null: a super user whose node is none yet. UNAUTHENTICATED or FORBIDDEN for anybody else. */
 const authorise = async (
   context: OperationContext,
   view: MembershipView,
-  { authorization, from }: PeerRequest,
-): Promise<void> => {
+  { authorization, proven, address }: PeerRequest,
+): Promise<NodeName | null> => {
+  const admission = admit(proven, {
+    admits: view.isAdmitted,
+    revokedSerials: (name) => context.revokedSerials(name),
+    nowMs: context.nowMs(),
+  });
+  const member = 'name' in admission ? admission.name : null;
   if (authorization === undefined) {
-    if (view.isAdmitted(from)) return;
+    if (member !== null) return member;
     throw new SkeinError('UNAUTHENTICATED', 'Must login');
   }
-  const user = await authenticated(context, authorization, from);
+  const user = await authenticated(context, authorization, address);
   if (!user.superUser)
     throw new SkeinError('FORBIDDEN', "This operation is restricted to 'super_user' roles");
+  return member;
 };
 
 /** `Basic …` or `Bearer …`, as on the operations API. */
 const authenticated = async (
   { users }: OperationContext,
   authorization: string,
-  from: NodeName,
+  address: string,
 ): Promise<User> => {
   const credentials = basicCredentials(authorization);
-  if (credentials) return users.authenticate({ ...credentials, address: from });
+  if (credentials) return users.authenticate({ ...credentials, address });
   const token = /^Bearer (\S+)$/.exec(authorization)?.[1];
   const bearer = token === undefined ? undefined : await users.authenticateToken(token);
   if (bearer?.kind !== 'operation') throw new SkeinError('UNAUTHENTICATED', 'invalid token');
@@ -98,14 +140,17 @@ const addNodeBack = async (
     generation: Math.max(body.generations[name] ?? 1, nextGeneration(view.facts, name)),
   }));
   const known = view.nodes.find(({ name, shown }) => name === from && 'name' in shown)?.shown;
+  const certified = await certify(context, from, body);
   const row: RecordObject = {
     name: from,
+    ...certified.sender,
     ...(body.url !== null && { url: body.url }),
     ...heardRules(body, known),
     ...(body.shard !== undefined && { shard: body.shard }),
     ...(body.authorization !== undefined && { authorization: body.authorization }),
   };
-  const ownRow = ownNews(context, view, body);
+  const news = { ...certified.own, ...ownNews(context, view, body) };
+  const ownRow = Object.keys(news).length === 0 ? null : { name: own, ...news };
   await context.membership<void>((replyTo) => ({
     type: 'members.write',
     operation: 'add_node',
@@ -114,6 +159,7 @@ const addNodeBack = async (
     replyTo,
   }));
   return {
+    ...certified.answer,
     nodeName: own,
     generations: Object.fromEntries(lives.map(({ name, generation }) => [name, generation])),
   };
@@ -168,4 +214,23 @@ const removeNodeBack = async (
     replyTo,
   }));
   return { message: `Successfully removed '${name}' from cluster` };
+};
+
+/** Under the name that its present certificate proves, and no other. */
+const signCertificate = async (
+  context: OperationContext,
+  member: NodeName | null,
+  csr: string | undefined,
+): Promise<Record<string, unknown>> => {
+  if (csr === undefined) return {};
+  if (member === null)
+    throw new SkeinError('FORBIDDEN', 'only members are signed, others join with add_node');
+  return { ...(await sign(context, csr, member)) };
+};
+
+const createRequest = async (context: OperationContext): Promise<Record<string, unknown>> => {
+  const { csr, privateKeyName } = await context.signer<{ csr: string; privateKeyName: string }>(
+    (replyTo) => ({ type: 'request.create', replyTo }),
+  );
+  return { pem: csr, privateKeyName };
 };

@@ -5,10 +5,11 @@
  * Life as in webSocketConnection.ts: waiting (before `start`) -> running <-> paused -> leaving
  * (frames are dropped until the other end's answer) -> ended.
  */
+import { nodeName } from '../../protocol/ids.js';
 import { limits } from '../../protocol/limits.js';
 import type { Timers } from '../environment.js';
 import { CLOSE_ANSWER_MS_MAX, cutReason, UNANSWERED } from './closing.js';
-import type { Closed, Connection, ConnectionHandlers, Purpose } from './types.js';
+import type { Closed, Connection, ConnectionHandlers, Proven, Purpose } from './types.js';
 
 type Item =
   | { readonly kind: 'frame'; readonly bytes: Buffer }
@@ -25,6 +26,7 @@ const VANISHED: Closed = { code: 1006, reason: '' };
 
 export class MemoryConnection implements Connection {
   readonly remoteAddress: string;
+  readonly proven: Proven;
   readonly dialled: boolean;
   readonly purpose: Purpose;
   readonly #name: string;
@@ -68,6 +70,7 @@ export class MemoryConnection implements Connection {
     this.#network = network;
     this.#name = end.name;
     this.remoteAddress = end.remote;
+    this.proven = { kind: 'address', name: nodeName(end.remote) };
     this.dialled = end.dialled;
     this.purpose = end.purpose;
   }

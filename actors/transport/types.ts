@@ -3,6 +3,7 @@
  * both pass tests/conformance/transport. A transport knows bytes and addresses, nothing of frames.
  */
 import type { ListenAddress } from '../../config/types.js';
+import type { NodeName } from '../../protocol/ids.js';
 
 export interface Closed {
   /** WebSocket close code (RFC 6455 section 7.4); 1006 when the other end vanished. */
@@ -19,12 +20,43 @@ export interface ConnectionHandlers {
   drained(): void;
 }
 
+/** Who the other end is, as far as the transport itself can tell. Frames prove nothing. */
+export type Proven =
+  /** Without TLS: its address, for memory its listening name. */
+  | { readonly kind: 'address'; readonly name: NodeName }
+  /** Its certificate leads to a trusted authority. */
+  | {
+      readonly kind: 'certificate';
+      /** The nodes it speaks for; perhaps none. */
+      readonly names: readonly NodeName[];
+      readonly certificate: ProvenCertificate;
+    }
+  /** Over TLS, without a certificate or with one that is not trusted. */
+  | {
+      readonly kind: 'unproven';
+      /** Short, and without anything that the other end could have written. */
+      readonly reason: string;
+      /** What its certificate says of itself, for this node's log; null: there is none. */
+      readonly claims: string | null;
+    };
+
+export interface ProvenCertificate {
+  readonly pem: string;
+  /** The certificate that signed it, as PEM, if the other end has sent it. */
+  readonly issuerPem: string | null;
+  /** Hexadecimal digits. */
+  readonly serial: string;
+  /** Milliseconds since the epoch. */
+  readonly validToMs: number;
+}
+
 /** A link between two nodes, or one operation and its answer. */
 export type Purpose = 'replication' | 'operation';
 
 export interface Connection {
   /** The address of the other end, canonical: IPv4-mapped IPv6 addresses as IPv4; for memory the peer's listening name. */
   readonly remoteAddress: string;
+  readonly proven: Proven;
   readonly dialled: boolean;
   /** What the side that dialled said it is for. */
   readonly purpose: Purpose;
@@ -58,6 +90,8 @@ export interface Transport {
   listen(
     address: ListenAddress,
     accepted: (connection: Connection) => void,
+    /** `secure`: with TLS. What the other ends prove is in their connections, whatever it is. */
+    options?: { readonly secure?: boolean },
   ): Promise<ListeningSocket>;
   /** Rejects with an Error whose message says what failed (`connect ECONNREFUSED 127.0.0.3:9933`). */
   dial(
@@ -68,6 +102,10 @@ export interface Transport {
       readonly timeoutMs: number;
       /** Default: `replication`. */
       readonly purpose?: Purpose;
+      /** Who has to be at the other end; needed for TLS, where the certificate is held against it. */
+      readonly expected?: NodeName;
+      /** False: with TLS, whoever is there is talked to; `proven` says how much that is worth. Default true. */
+      readonly verifyTls?: boolean;
     },
   ): Promise<Connection>;
 }

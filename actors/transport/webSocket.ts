@@ -1,10 +1,11 @@
 /**
- * Frames over WebSocket (RFC 6455), without TLS: listening on loopback addresses and dialling.
+ * Frames over WebSocket (RFC 6455), with TLS and without: listening and dialling.
  * Called by the listener and the peer connections; hands over Connections, knows nothing of frames.
  * Whatever arrives on the port, no error escapes: every socket and server has its `error` listener.
  */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type IncomingMessage } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { ListenAddress } from '../../config/types.js';
@@ -12,6 +13,7 @@ import { SkeinError } from '../../protocol/errors.js';
 import { KIB } from '../../protocol/limits.js';
 import { systemEnvironment, type Timers } from '../environment.js';
 import { canonicalAddress, loopbackAddress } from './addresses.js';
+import type { SecureContexts } from './secureContexts.js';
 import type { Connection, ListeningSocket, Purpose, Transport } from './types.js';
 import { WebSocketConnection, webSocketOptions } from './webSocketConnection.js';
 import { dialWebSocket, SUBPROTOCOLS } from './webSocketDial.js';
@@ -20,6 +22,10 @@ export { SUBPROTOCOLS };
 
 export interface WebSocketTransportOptions {
   readonly timers?: Timers;
+  /** What is shown and trusted on TLS; null, the default: there is no TLS. */
+  readonly contexts?: SecureContexts | null;
+  /** Listening without TLS on other addresses than loopback is allowed. Default false. */
+  readonly allowInsecure?: boolean;
   /** An accepted TCP connection that is no WebSocket by then is dropped. Default 10 s. */
   readonly upgradeMsMax?: number;
   /** TCP connections open at one time on one port; more are dropped at once. Default 1000. */
@@ -30,20 +36,23 @@ export interface WebSocketTransportOptions {
 
 /**
  * `listen` resolves with the address really bound (never port 0). It rejects with INSECURE_ADDRESS
- * beyond loopback, UNAVAILABLE when the port is in use, INVALID_CONFIGURATION for an address that
- * cannot be listened on. `dial` takes `ws://` URLs.
+ * without TLS beyond loopback, UNAVAILABLE when the port is in use or there is no certificate,
+ * INVALID_CONFIGURATION for an address that cannot be listened on. `dial` takes `ws://` and `wss://` URLs.
  */
 export const webSocketTransport = (options: WebSocketTransportOptions = {}): Transport => {
   const settings: Settings = {
     timers: systemEnvironment(),
+    contexts: null,
+    allowInsecure: false,
     upgradeMsMax: 10_000,
     connectionsMax: 1_000,
     acceptFailed: () => undefined,
     ...options,
   };
   return {
-    listen: (address, accepted) => listen(settings, address, accepted),
-    dial: (url, dialOptions) => dialWebSocket(settings.timers, url, dialOptions),
+    listen: (address, accepted, { secure = false } = {}) =>
+      listen({ ...settings, secure }, address, accepted),
+    dial: (url, dialOptions) => dialWebSocket(settings, url, dialOptions),
   };
 };
 
@@ -57,12 +66,13 @@ const PURPOSES = new Map<string, Purpose>(
 const REQUEST_HEADERS_BYTES_MAX = 8 * KIB;
 
 const listen = async (
-  settings: Settings,
+  settings: Settings & { readonly secure: boolean },
   address: ListenAddress,
   accepted: (connection: Connection) => void,
 ): Promise<ListeningSocket> => {
-  const host = await loopbackAddress(address.host);
-  const server = createServer({ maxHeaderSize: REQUEST_HEADERS_BYTES_MAX });
+  const isAnywhere = settings.secure || settings.allowInsecure;
+  const host = isAnywhere ? address.host : await loopbackAddress(address.host);
+  const { server, release } = settings.secure ? secureServer(settings) : plainServer();
   server.maxConnections = settings.connectionsMax;
   const upgrading = watchUpgrades(server, settings);
   answerRequests(server);
@@ -74,30 +84,67 @@ const listen = async (
   server.on('error', settings.acceptFailed);
   return {
     address: { host, port: (server.address() as AddressInfo).port },
-    close: () => stopListening(server, upgrading),
+    close: () => stopListening(server, upgrading).finally(release),
   };
+};
+
+interface Served {
+  readonly server: Server;
+  /** The server is closed. */
+  readonly release: () => void;
+}
+
+const plainServer = (): Served => ({
+  server: createServer({ maxHeaderSize: REQUEST_HEADERS_BYTES_MAX }),
+  release: () => undefined,
+});
+
+/**
+ * Every client is asked for a certificate, none is turned away for the one it has: what it proved stands in the connection,
+ * and a node that wants to join has none yet.
+ */
+const secureServer = ({ contexts, upgradeMsMax }: Settings): Served => {
+  if (contexts === null)
+    throw new SkeinError('INVALID_CONFIGURATION', 'this transport was made without TLS');
+  const server = createSecureServer({
+    ...contexts.defaultOptions(),
+    maxHeaderSize: REQUEST_HEADERS_BYTES_MAX,
+    handshakeTimeout: upgradeMsMax,
+    requestCert: true,
+    rejectUnauthorized: false,
+    SNICallback: (serverName, answer) => answer(null, contexts.contextFor(serverName)),
+  });
+  const release = contexts.onReplaced(() => server.setSecureContext(contexts.defaultOptions()));
+  return { server, release };
 };
 
 interface Upgrading {
   /** This one has become a WebSocket. */
-  done(socket: Duplex): void;
+  done(socket: Socket): void;
   /** Drops all that have not. */
   dropAll(): void;
 }
 
 const watchUpgrades = (server: Server, settings: Settings): Upgrading => {
-  const deadlines = new Map<Duplex, unknown>();
-  const done = (socket: Duplex): void => {
-    settings.timers.clearTimer(deadlines.get(socket));
-    deadlines.delete(socket);
+  const waiting = new Map<string, { socket: Socket; deadline: unknown }>();
+  const ended = (end: string): void => {
+    settings.timers.clearTimer(waiting.get(end)?.deadline);
+    waiting.delete(end);
   };
   server.on('connection', (socket: Socket) => {
+    const end = farEnd(socket);
     const drop = (): unknown => socket.destroy();
-    deadlines.set(socket, settings.timers.setTimer(settings.upgradeMsMax, drop));
-    socket.once('close', () => done(socket));
+    waiting.set(end, { socket, deadline: settings.timers.setTimer(settings.upgradeMsMax, drop) });
+    socket.once('close', () => waiting.get(end)?.socket === socket && ended(end));
   });
-  return { done, dropAll: () => deadlines.forEach((_, socket) => socket.destroy()) };
+  return {
+    done: (socket) => ended(farEnd(socket)),
+    dropAll: () => waiting.forEach(({ socket }) => socket.destroy()),
+  };
 };
+
+/** One text for a TCP connection and for the TLS socket upon it. */
+const farEnd = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
 
 const answerRequests = (server: Server): void => {
   server.on('request', (_request, response) => {

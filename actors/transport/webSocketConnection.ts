@@ -10,8 +10,9 @@ import type { RawData, WebSocket } from 'ws';
 import { limits } from '../../protocol/limits.js';
 import type { Timers } from '../environment.js';
 import { canonicalAddress } from './addresses.js';
+import { provenBy } from './proven.js';
 import { CLOSE_ANSWER_MS_MAX, cutReason, UNANSWERED } from './closing.js';
-import type { Closed, Connection, ConnectionHandlers, Purpose } from './types.js';
+import type { Closed, Connection, ConnectionHandlers, Proven, Purpose } from './types.js';
 
 /** Chunks smaller than this on average fill a message's share of buffered chunks before its bytes. */
 const CHUNK_BYTES_MIN = 64;
@@ -31,6 +32,7 @@ export const webSocketOptions = {
 
 export class WebSocketConnection implements Connection {
   readonly remoteAddress: string;
+  readonly proven: Proven;
   readonly dialled: boolean;
   readonly purpose: Purpose;
   readonly #webSocket: WebSocket;
@@ -61,6 +63,7 @@ export class WebSocketConnection implements Connection {
     this.dialled = parts.dialled;
     this.purpose = parts.purpose;
     this.remoteAddress = canonicalAddress(parts.socket.remoteAddress ?? '');
+    this.proven = provenBy(parts.socket, this.remoteAddress);
     this.#webSocket.pause();
     this.#listen();
   }

@@ -2,11 +2,16 @@
  * The dialling half of the WebSocket transport: one attempt, one Connection or one readable reason.
  * Called by webSocket.ts; decides nothing about retries.
  */
+import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIP, type Socket } from 'node:net';
+import type { ConnectionOptions, PeerCertificate } from 'node:tls';
 import { WebSocket } from 'ws';
 import { messageOf } from '../../protocol/errors.js';
+import { identityProblem } from '../../security/identity.js';
 import type { Timers } from '../environment.js';
+import { explain } from './proven.js';
+import type { SecureContexts } from './secureContexts.js';
 import type { Connection, Purpose, Transport } from './types.js';
 import { WebSocketConnection, webSocketOptions } from './webSocketConnection.js';
 
@@ -20,7 +25,7 @@ type DialOptions = Parameters<Transport['dial']>[1];
 
 /** Rejects with an Error that says what failed: the URL, the network, the answer, the time or the caller. */
 export const dialWebSocket = async (
-  timers: Timers,
+  { timers, contexts }: { timers: Timers; contexts: SecureContexts | null },
   url: string,
   options: DialOptions,
 ): Promise<Connection> => {
@@ -31,6 +36,7 @@ export const dialWebSocket = async (
     ...webSocketOptions,
     followRedirects: false,
     ...local(options.localAddress),
+    ...(target.protocol === 'wss:' && secured(contexts, target, options)),
   });
   const attempt = new Attempt(webSocket, purpose);
   const timer = timers.setTimer(options.timeoutMs, () =>
@@ -85,18 +91,32 @@ class Attempt {
 const dialledUrl = (url: string): URL => {
   if (!URL.canParse(url)) throw new Error(`${JSON.stringify(url)} is no URL`);
   const target = new URL(url);
-  if (target.protocol === 'wss:') {
+  if (target.protocol !== 'ws:' && target.protocol !== 'wss:') {
     throw new Error(
-      `cannot dial wss://${target.host}: TLS is not available yet, use ws:// on loopback`,
-    );
-  }
-  if (target.protocol !== 'ws:') {
-    throw new Error(
-      `cannot dial ${target.protocol}//${target.host}: the URL has to begin with ws://`,
+      `cannot dial ${target.protocol}//${target.host}: the URL has to begin with ws:// or wss://`,
     );
   }
   target.hash = '';
   return target;
+};
+
+/** The chain is judged by OpenSSL, the names by us: a name is expected, wherever the URL leads. */
+const secured = (
+  contexts: SecureContexts | null,
+  target: URL,
+  { expected, verifyTls = true }: DialOptions,
+): ConnectionOptions => {
+  if (contexts === null || expected === undefined)
+    throw new Error(`cannot dial ${target.href}: this node has no TLS, set replication.securePort`);
+  return {
+    secureContext: contexts.dialContext(target.href, verifyTls),
+    servername: isIP(expected) === 0 ? expected : '',
+    rejectUnauthorized: verifyTls,
+    checkServerIdentity: (_host: string, shown: PeerCertificate) => {
+      const problem = identityProblem(new X509Certificate(shown.raw), expected);
+      return problem === undefined ? undefined : new Error(problem);
+    },
+  };
 };
 
 /** The other end takes our address for our name, so a node dials from its own. */
@@ -107,10 +127,14 @@ const givenUp = (target: URL, signal: AbortSignal): Error =>
   new Error(`connect to ${target.host} was given up`, { cause: signal.reason });
 
 /** A host with several addresses fails with one error per address and no message of its own. */
-const readable = (error: Error): Error =>
-  error instanceof AggregateError && error.message === ''
-    ? new Error(error.errors.map(messageOf).join('; '), { cause: error })
-    : error;
+const readable = (error: Error): Error => {
+  if (error instanceof AggregateError && error.message === '')
+    return new Error(error.errors.map(messageOf).join('; '), { cause: error });
+  const code = 'code' in error ? String(error.code) : '';
+  const meaning = explain(code);
+  if (meaning === code) return error;
+  return new Error(`the certificate of the other end is not trusted: ${meaning}`, { cause: error });
+};
 
 const ANSWER_CHARACTERS_MAX = 256;
 

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { sendOperation } from './client.js';
 import { startChildren, type Children } from './devChildren.js';
+import { writeCertificates } from './devCertificates.js';
 import { DEV_PORTS, planNodes, type DevNode, type DevPorts } from './devPlan.js';
 import { EXIT, type ExitCode } from './exitCodes.js';
 import { formatTable } from './output.js';
@@ -45,6 +46,7 @@ export const runDev = async (command: DevCommand): Promise<ExitCode> => {
       memory: command.memory === true,
       ports: command.ports ?? DEV_PORTS,
     });
+    await writeCertificates(nodes, directory.path);
     await Promise.all(nodes.map(writeConfig));
     await runCluster(nodes, command);
   } finally {

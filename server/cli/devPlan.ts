@@ -15,14 +15,29 @@ export interface DevPorts {
 export const DEV_PORTS: DevPorts = { replication: 9933, operationsApi: 9925, debug: 9927 };
 
 export interface DevNode {
-  /** Its loopback address, which is its name on the insecure port. */
+  /** Its loopback address. */
   readonly name: string;
   readonly rootPath: string;
   readonly configFile: string;
   readonly operationsUrl: string;
   readonly debugUrl: string;
+  readonly files: CertificateFiles;
   readonly config: ConfigInput;
 }
+
+export interface CertificateFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Of the authority that all nodes of one directory share. */
+export const authorityFiles = (directory: string): CertificateFiles =>
+  filesFor(directory, 'authority');
+
+const filesFor = (directory: string, name: string): CertificateFiles => ({
+  certificate: join(directory, 'certificates', `${name}.pem`),
+  key: join(directory, 'certificates', `${name}.key`),
+});
 
 /** 127.0.0.2 to 127.0.0.254: one octet is plenty for one machine. */
 const NODES_MAX = 253;
@@ -48,21 +63,27 @@ const planNode = (
 ): DevNode => {
   const { ports } = options;
   const rootPath = join(options.directory, name);
+  const files = filesFor(options.directory, name);
   return {
     name,
     rootPath,
     configFile: join(rootPath, 'skein.yaml'),
     operationsUrl: `http://${name}:${ports.operationsApi}`,
     debugUrl: `http://${name}:${ports.debug}`,
+    files,
     config: {
       rootPath,
       replication: {
         hostname: name,
-        port: ports.replication,
-        securePort: null,
+        securePort: ports.replication,
         routes: options.names
           .filter((other) => other !== name)
-          .map((other) => `ws://${other}:${ports.replication}`),
+          .map((other) => `wss://${other}:${ports.replication}`),
+      },
+      tls: {
+        certificate: files.certificate,
+        privateKey: files.key,
+        certificateAuthority: authorityFiles(options.directory).certificate,
       },
       operationsApi: { network: { port: ports.operationsApi } },
       debug: { port: ports.debug, allowCrash: true },

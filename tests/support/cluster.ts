@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly asleep?: readonly number[];
   /** Without routes: each node knows nobody. */
   readonly apart?: boolean;
+  /** Over TLS, each node with an authority and a certificate of its own. */
+  readonly secure?: boolean;
   /** Last number of the first node's address. */
   readonly firstAddress?: number;
   /** For the node program itself, before the command line's file. */
@@ -87,6 +89,7 @@ export const startCluster = async (options: ClusterOptions): Promise<Cluster> =>
           routes: options.apart ? [] : names.filter((other) => other !== name),
           ports,
           directory,
+          secure: options.secure ?? false,
           more: options.config ?? {},
         }),
       }),
@@ -220,7 +223,9 @@ export class ClusterNode {
       replication: {
         ...before.replication,
         hostname: this.#name,
-        port: this.#ports.replication,
+        ...(before.replication?.securePort == null
+          ? { port: this.#ports.replication }
+          : { securePort: this.#ports.replication }),
         ...config.replication,
       },
     };
@@ -268,7 +273,8 @@ export class ClusterNode {
 
   /** Where others dial it. */
   get replicationUrl(): string {
-    return this.#config.replication?.url ?? `ws://${this.name}:${this.ports.replication}`;
+    const scheme = this.#config.replication?.securePort == null ? 'ws' : 'wss';
+    return this.#config.replication?.url ?? `${scheme}://${this.name}:${this.ports.replication}`;
   }
 
   /** Resolves when the process that runs now has ended. */
@@ -384,17 +390,18 @@ const configOf = (place: {
   routes: readonly string[];
   ports: Ports;
   directory: string;
+  secure: boolean;
   more: ConfigInput;
 }): ConfigInput => {
-  const { name, routes, ports, directory, more } = place;
+  const { name, routes, ports, directory, secure, more } = place;
   return {
     ...more,
     rootPath: join(directory, name),
     replication: {
       hostname: name,
-      port: ports.replication,
-      securePort: null,
-      routes: routes.map((other) => `ws://${other}:${ports.replication}`),
+      port: secure ? null : ports.replication,
+      securePort: secure ? ports.replication : null,
+      routes: routes.map((other) => `${secure ? 'wss' : 'ws'}://${other}:${ports.replication}`),
       ...more.replication,
     },
     operationsApi: { network: { port: ports.operationsApi } },

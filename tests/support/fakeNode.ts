@@ -135,6 +135,9 @@ const fakeConfig = (options: FakeNodeOptions): Config => ({
     routes: [],
     routeDirection: 'peer',
     databases: '*',
+    allowInsecure: false,
+    enableRootCAs: false,
+    certificateVerification: true,
     maxClockSkewMs: 60_000,
     tombstoneRetentionMs: 864_000_000,
     maxTransactionBytes: 1 << 26,
@@ -142,6 +145,7 @@ const fakeConfig = (options: FakeNodeOptions): Config => ({
     pingIntervalMs: 30_000,
     pingTimeoutMs: 60_000,
   },
+  tls: [],
   operationsApi: options.listen?.operationsApi ?? { listen: { host: '127.0.0.1', port: 0 } },
   debug: options.listen?.debug ?? {
     listen: { host: '127.0.0.1', port: 0 },

@@ -6,6 +6,7 @@ import type { ExecutionContext } from 'ava';
 import type { Logger } from 'pino';
 import { resolveConfig } from '../../config/resolve.js';
 import { databaseFiles, type DatabaseFiles } from '../../actors/databaseFiles.js';
+import { Trust } from '../../actors/trust.js';
 import { systemEnvironment } from '../../actors/environment.js';
 import { createSystem } from '../../actors/kernel/index.js';
 import type { ActorRef, ActorSystem, Reply } from '../../actors/kernel/types.js';
@@ -202,6 +203,7 @@ export class FlowNode {
       environment: systemEnvironment(),
       files: this.#files,
       transport: this.#network.transport(this.name),
+      trust: new Trust(),
       log: logInto(this.logged),
     };
   }

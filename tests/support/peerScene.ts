@@ -11,6 +11,7 @@ import { listenerSpec } from '../../actors/listener.js';
 import type { ClusterMessage, Databases, PeersMessage, PeerStatus } from '../../actors/messages.js';
 import { peersSpec } from '../../actors/peerSupervisor.js';
 import type { NodeResources } from '../../actors/resources.js';
+import { Trust } from '../../actors/trust.js';
 import { MemoryNetwork } from '../../actors/transport/memory.js';
 import type { Connection, Purpose } from '../../actors/transport/types.js';
 import { decodeControl, encodeControl, type ControlFrame } from '../../protocol/frames.js';
@@ -106,6 +107,7 @@ export const startPeers = async (t: ExecutionContext): Promise<PeerScene> => {
     homeDirectory: '/nowhere',
   });
   const resources: NodeResources = {
+    trust: new Trust(),
     config,
     environment: { ...environment, randomId: () => '', bootId: '', processStartId: 'of-a' },
     files: {} as never,

@@ -35,6 +35,10 @@ export interface RawPeerOptions {
   readonly localAddress?: string;
   readonly headers?: Record<string, string>;
   readonly perMessageDeflate?: boolean;
+  /** For wss:// URLs. */
+  readonly rejectUnauthorized?: boolean;
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 /** Rejects when the handshake is refused, with ws's message (`Unexpected server response: 400`). */

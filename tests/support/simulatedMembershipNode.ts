@@ -9,6 +9,7 @@ import { ask } from '../../actors/kernel/ask.js';
 import type { ActorRef, Reply, SupervisionEvent } from '../../actors/kernel/types.js';
 import type { ClusterMessage, ClusterOverview, RouterMessage } from '../../actors/messages.js';
 import type { NodeResources } from '../../actors/resources.js';
+import { Trust } from '../../actors/trust.js';
 import type { Transport } from '../../actors/transport/types.js';
 import type { Config, Route } from '../../config/types.js';
 import { SkeinError } from '../../protocol/errors.js';
@@ -76,6 +77,7 @@ export class MembershipNode {
       observed: (event) => this.#observe(event),
     });
     const resources: NodeResources = {
+      trust: new Trust(),
       config: this.#config(),
       environment: process.environment,
       files: this.#files(process),
@@ -214,6 +216,9 @@ export class MembershipNode {
         routes,
         routeDirection: 'peer',
         databases: '*',
+        allowInsecure: false,
+        enableRootCAs: false,
+        certificateVerification: true,
         maxClockSkewMs: 60_000,
         tombstoneRetentionMs: YEAR_MS,
         maxTransactionBytes: 1_000_000,
@@ -221,6 +226,7 @@ export class MembershipNode {
         pingIntervalMs: PING_MS,
         pingTimeoutMs: PING_MS * 2,
       },
+      tls: [],
       operationsApi: {},
       debug: { allowCrash: false },
       storage: {

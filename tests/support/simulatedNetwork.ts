@@ -7,9 +7,11 @@ import type {
   Closed,
   Connection,
   ConnectionHandlers,
+  Proven,
   Purpose,
   Transport,
 } from '../../actors/transport/types.js';
+import { nodeName } from '../../protocol/ids.js';
 import { limits } from '../../protocol/limits.js';
 import type { SimulatedProcess } from './simulatedLevel.js';
 import type { SimulatedTime } from './simulatedTime.js';
@@ -174,6 +176,7 @@ class End implements Connection {
   readonly owner: string;
   readonly process: SimulatedProcess;
   readonly remoteAddress: string;
+  readonly proven: Proven;
   readonly dialled: boolean;
   readonly purpose: Purpose;
   readonly #network: SimulatedNetwork;
@@ -200,6 +203,7 @@ class End implements Connection {
     this.owner = end.name;
     this.process = end.process;
     this.remoteAddress = end.remote;
+    this.proven = { kind: 'address', name: nodeName(end.remote) };
     this.dialled = end.dialled;
     this.purpose = end.purpose;
   }

@@ -17,6 +17,7 @@ import { listenerSpec } from '../../actors/listener.js';
 import type { ClusterMessage, RouterMessage } from '../../actors/messages.js';
 import { peersSpec } from '../../actors/peerSupervisor.js';
 import type { NodeResources } from '../../actors/resources.js';
+import { Trust } from '../../actors/trust.js';
 import { routerSpec } from '../../actors/shardRouter.js';
 import { SkeinError } from '../../protocol/errors.js';
 import { databaseName, nodeName } from '../../protocol/ids.js';
@@ -94,6 +95,7 @@ export class SimulatedNode {
     this.#process = process;
     const environment = this.#environment(process);
     const resources: NodeResources = {
+      trust: new Trust(),
       config: this.#config(),
       environment,
       files: simulatedFiles({ process, names: [DATABASE], diskOf: () => this.disk }),
@@ -174,6 +176,9 @@ export class SimulatedNode {
         routes: [],
         routeDirection: 'peer',
         databases: '*',
+        allowInsecure: false,
+        enableRootCAs: false,
+        certificateVerification: true,
         maxClockSkewMs,
         tombstoneRetentionMs: this.#settings.tombstoneRetentionMs,
         maxTransactionBytes,
@@ -181,6 +186,7 @@ export class SimulatedNode {
         pingIntervalMs,
         pingTimeoutMs: pingIntervalMs * 2,
       },
+      tls: [],
       operationsApi: {},
       debug: { allowCrash: false },
       storage: { engine: 'level', path: '/', writeAsync, maxTransactionQueueMs: 45_000 },

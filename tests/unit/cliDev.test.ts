@@ -30,9 +30,13 @@ test('the plan is one node per loopback address, each with a route to every othe
     rootPath: '/data/127.0.0.3',
     replication: {
       hostname: '127.0.0.3',
-      port: 9933,
-      securePort: null,
-      routes: ['ws://127.0.0.2:9933', 'ws://127.0.0.4:9933'],
+      securePort: 9933,
+      routes: ['wss://127.0.0.2:9933', 'wss://127.0.0.4:9933'],
+    },
+    tls: {
+      certificate: '/data/certificates/127.0.0.3.pem',
+      privateKey: '/data/certificates/127.0.0.3.key',
+      certificateAuthority: '/data/certificates/authority.pem',
     },
     operationsApi: { network: { port: 9925 } },
     debug: { port: 9927, allowCrash: true },
@@ -51,7 +55,7 @@ test('a planned configuration means what dev needs it to mean', (t) => {
   t.is(String(config.node.name), '127.0.0.2');
   t.like(config, {
     rootPath: '/data/127.0.0.2',
-    replication: { insecure: { host: '127.0.0.2', port: 9933 }, secure: undefined },
+    replication: { secure: { host: '127.0.0.2', port: 9933 }, insecure: undefined },
     operationsApi: { listen: { host: '127.0.0.2', port: 9925 } },
     debug: { listen: { host: '127.0.0.2', port: 9927 }, allowCrash: true },
     storage: { engine: 'memory' },
@@ -59,8 +63,8 @@ test('a planned configuration means what dev needs it to mean', (t) => {
   t.deepEqual(
     config.replication.routes.map((route) => [String(route.name), route.url]),
     [
-      ['127.0.0.3', 'ws://127.0.0.3:9933'],
-      ['127.0.0.4', 'ws://127.0.0.4:9933'],
+      ['127.0.0.3', 'wss://127.0.0.3:9933'],
+      ['127.0.0.4', 'wss://127.0.0.4:9933'],
     ],
   );
 });

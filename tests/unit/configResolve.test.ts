@@ -32,6 +32,9 @@ test('an empty input gives the documented defaults', (t) => {
       routes: [],
       routeDirection: 'peer',
       databases: '*',
+      allowInsecure: false,
+      enableRootCAs: false,
+      certificateVerification: true,
       maxClockSkewMs: 60_000,
       tombstoneRetentionMs: 10 * 86_400_000,
       maxTransactionBytes: 64 * 1024 * 1024,
@@ -54,6 +57,7 @@ test('an empty input gives the documented defaults', (t) => {
       refreshTokenMs: 2_592_000_000,
     },
     logging: { level: 'warn', auditRetentionMs: 3 * 86_400_000 },
+    tls: [],
     tables: [],
   });
 });
@@ -318,17 +322,14 @@ test('keys of the compatible product that mean nothing here are warned about onc
 
 test('documented keys of features that are not built are warned about', (t) => {
   const input = {
-    tls: { certificate: 'a.pem' },
     http: { port: 9926, mtls: true },
-    replication: { enableRootCAs: true, failOver: false, mtls: { certificateVerification: true } },
+    replication: { failOver: false, mtls: { certificateVerification: false } },
     logging: { auditLog: false },
   };
   t.deepEqual(warningsOf(input), [
-    'not supported by this version: tls',
     'not supported by this version: http',
-    'not supported by this version: replication.enableRootCAs',
     'not supported by this version: replication.failOver',
-    'not supported by this version: replication.mtls',
+    'not supported by this version: replication.mtls.certificateVerification',
     'not supported by this version: logging.auditLog',
   ]);
 });
@@ -341,7 +342,7 @@ test('what a file of the compatible product says about the usual needs no word',
     tls: { certificate: null },
     http: null,
   };
-  t.deepEqual(warningsOf(input as unknown as ConfigInput), ['not supported by this version: tls']);
+  t.deepEqual(warningsOf(input as unknown as ConfigInput), []);
 });
 
 test('the storage engines of the compatible product are read as level', (t) => {
@@ -402,16 +403,60 @@ test('tables come from the caller and from schema, and none twice', (t) => {
   });
 });
 
-test('TLS between nodes can be configured and not be started', (t) => {
-  t.throws(() => refuseUnavailable(settle({ replication: { hostname: 'a' } }, PROGRAM)), {
-    code: 'INVALID_CONFIGURATION',
-    message:
-      'Skein config file validation error: TLS replication is not available yet, configure replication.port',
+test('a port without TLS beyond loopback has to be allowed in so many words', (t) => {
+  const beyond = { hostname: 'a', port: 9933 };
+  t.throws(() => refuseUnavailable(settle({ replication: beyond })), {
+    code: 'INSECURE_ADDRESS',
+    message: /^replication\.port: refuses to listen on :: without TLS; use replication\.securePort/,
   });
-  t.throws(() => refuseUnavailable(settle({ replication: { port: 1, routes: ['wss://b'] } })), {
-    message: /TLS replication is not available yet, give the route to 'b' a ws:\/\/ URL$/,
+  t.throws(() => refuseUnavailable(settle({ replication: { port: '10.0.0.1:9933' } })), {
+    code: 'INSECURE_ADDRESS',
   });
-  t.notThrows(() => refuseUnavailable(settle({ replication: { port: 1, routes: ['b'] } })));
+  t.notThrows(() => refuseUnavailable(settle({ replication: { ...beyond, allowInsecure: true } })));
+  t.notThrows(() => refuseUnavailable(settle({ replication: { port: '127.0.0.9:9933' } })));
+  t.notThrows(() => refuseUnavailable(settle({ replication: { hostname: 'a' } }, PROGRAM)));
+});
+
+test('certificates are settled with absolute paths, or taken as they stand', (t) => {
+  const pem = '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----';
+  const { tls, operationsApi } = settle({
+    tls: [
+      { certificate: 'a.pem', host: 'a', hosts: ['b'], uses: 'replication', ciphers: 'X' },
+      { certificate: '/b.pem', privateKey: 'b.key' },
+      { certificateAuthority: pem },
+    ],
+    operationsApi: { tls: { certificate: 'api.pem' } },
+  });
+  const root = '/home/user/skein';
+  t.deepEqual<unknown, unknown>(tls, [
+    {
+      certificate: { file: `${root}/a.pem` },
+      privateKey: { file: `${root}/keys/privateKey.pem` },
+      hostnames: ['a', 'b'],
+      uses: ['replication'],
+      ciphers: 'X',
+    },
+    {
+      certificate: { file: '/b.pem' },
+      privateKey: { file: `${root}/b.key` },
+      hostnames: [],
+      uses: [],
+    },
+    { authority: { text: pem }, hostnames: [], uses: [] },
+  ]);
+  t.deepEqual(operationsApi.tls?.[0]?.certificate, { file: `${root}/api.pem` });
+  t.deepEqual(settle({ tls: { certificate: 'a.pem' } }).tls.length, 1);
+  t.throws(() => settle({ tls: [{ privateKey: 'a.key' }] }), {
+    message: /'tls\.0' must name a certificate or a certificateAuthority/,
+  });
+});
+
+test('certificates of clients cannot be turned off on the TLS port', (t) => {
+  t.throws(() => settle({ replication: { mtls: false } }), {
+    message: /'replication\.mtls' cannot be turned off; use replication\.port instead/,
+  });
+  const { replication } = settle({ replication: { mtls: { certificateVerification: false } } });
+  t.false(replication.certificateVerification);
 });
 
 const DURATIONS: readonly (readonly [number | string, number | undefined])[] = [

@@ -13,9 +13,11 @@ import {
 } from '../../actors/peerOperation.js';
 import type { NodeResources } from '../../actors/resources.js';
 import { MemoryNetwork } from '../../actors/transport/memory.js';
+import { provenNames } from '../../actors/transport/proven.js';
 import type { Connection, Transport } from '../../actors/transport/types.js';
 import { webSocketTransport } from '../../actors/transport/webSocket.js';
 import { SkeinError } from '../../protocol/errors.js';
+import { nodeName } from '../../protocol/ids.js';
 import { decodeControl, encodeControl, type ControlFrame } from '../../protocol/frames.js';
 import { limits, MIB } from '../../protocol/limits.js';
 import { createManualEnvironment, settle, until } from '../support/manualEnvironment.js';
@@ -23,6 +25,7 @@ import { openRawPeer } from '../support/rawPeer.js';
 import { record, type Recorder } from '../support/recorder.js';
 import { waitUntil } from '../support/waitUntil.js';
 
+const A = { kind: 'address', name: 'a' };
 const OPERATION = { operation: 'add_node_back', hostname: 'a' };
 
 interface Scene {
@@ -79,7 +82,9 @@ const openScene = (): Scene => {
       await network.transport('b').listen({ host: 'b', port: 0 }, accept);
     },
     call: ({ signal = new AbortController().signal, url = 'memory://b', ...more } = {}) =>
-      asked(callPeer({ resources, url, operation: OPERATION, signal, ...more })),
+      asked(
+        callPeer({ resources, name: nodeName('b'), url, operation: OPERATION, signal, ...more }),
+      ),
   };
 };
 
@@ -123,7 +128,7 @@ test('an operation is run once with what was sent and who sent it, and its answe
   });
   const answer = await scene.call({ authorization: 'Basic YQ==' }).settled();
   t.deepEqual(answer, { message: 'added', rows: [1, { deep: true }] });
-  t.deepEqual(requests, [{ operation: OPERATION, authorization: 'Basic YQ==', from: 'a' }]);
+  t.deepEqual(requests, [{ operation: OPERATION, authorization: 'Basic YQ==', proven: A }]);
   await nothingLeft(t, scene);
   t.is(over(), 1);
 });
@@ -136,7 +141,7 @@ test('without authorization none is made up', async (t) => {
     return {};
   });
   t.deepEqual(await scene.call().settled(), {});
-  t.deepEqual(requests, [{ operation: OPERATION, from: 'a' }]);
+  t.deepEqual(requests, [{ operation: OPERATION, proven: A }]);
 });
 
 test('nothing is left on a signal that outlives the question', async (t) => {
@@ -377,8 +382,8 @@ test('over sockets: the asker is known by the address it dials from, and both en
   const transport = webSocketTransport();
   const listening = await transport.listen({ host: '127.0.0.2', port: 0 }, (connection) => {
     accepted.push(connection);
-    const run: RunPeerOperation = async ({ operation: { text }, from }) => {
-      froms.push(from);
+    const run: RunPeerOperation = async ({ operation: { text }, proven }) => {
+      froms.push(...provenNames(proven));
       if (text === undefined) throw new SkeinError('FORBIDDEN', 'no text');
       return { text: String(text).repeat(100) };
     };
@@ -388,7 +393,13 @@ test('over sockets: the asker is known by the address it dials from, and both en
   const url = `ws://127.0.0.2:${listening.address.port}`;
   const resources = resourcesOf(transport, environment, '127.0.0.3');
   const call = (sent: Record<string, unknown>): Promise<unknown> =>
-    callPeer({ resources, url, operation: sent, signal: AbortSignal.timeout(10_000) });
+    callPeer({
+      resources,
+      name: nodeName('b'),
+      url,
+      operation: sent,
+      signal: AbortSignal.timeout(10_000),
+    });
   t.deepEqual(await call({ text: 'x'.repeat(10_000) }), { text: 'x'.repeat(1_000_000) });
   await t.throwsAsync(call({}), { instanceOf: PeerRefused, message: 'no text', code: 'FORBIDDEN' });
   await t.throwsAsync(call({ text: 'x'.repeat(limits.greetingBytesMax) }), {
