@@ -13,6 +13,7 @@ test('while the disk takes no writes they are refused with the reason, reads go 
   t.like(await stage.put(node, 2), { code: 'OUTCOME_UNKNOWN' });
   await stage.pass(2_000);
   const crashes = node.crashes;
+  t.is(crashes, 1, 'the level that is open serves reads: nothing is closed and opened in vain');
   for (let time = 0; time < 120; time++) {
     t.like(await stage.put(node, 3), {
       code: 'STORAGE_FAILED',
