@@ -358,9 +358,9 @@ class TableSubscription implements Actor<FeedMessage> {
 
   async #readCopy(bytesMax: number): Promise<FeedEvent> {
     if (!this.#copy) return { type: 'copyRead', bytes: 0, ended: true };
-    const { rows } = await this.#copy.source.next(bytesMax);
+    const { rows, isEnd } = await this.#copy.source.next(bytesMax);
     this.#copy.rows = rows;
-    return { type: 'copyRead', bytes: 0, ended: rows.length === 0 };
+    return { type: 'copyRead', bytes: 0, ended: isEnd };
   }
 
   async #sendCopyRows(ended: boolean): Promise<FeedEvent | undefined> {
