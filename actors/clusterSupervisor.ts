@@ -297,18 +297,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
 
   async #overview(): Promise<ClusterOverview> {
     const options = { timeoutMs: STATUS_MS, lane: 'control' } as const;
-    const [databases, peers, membership] = await Promise.all([
-      Promise.all(
-        this.#databases.routers.map((router) =>
-          this.#context
-            .ask<DatabaseStatus, RouterMessage>(
-              router,
-              (replyTo) => ({ type: 'database.status', replyTo }),
-              options,
-            )
-            .catch(() => null),
-        ),
-      ),
+    // Peers first: what they have brought by then, the databases know.
+    const [peers, membership] = await Promise.all([
       this.#peers
         ? this.#context.ask<PeerStatus[], PeersMessage>(
             this.#peers,
@@ -326,7 +316,24 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
             .catch(() => null)
         : null,
     ]);
-    return { databases: databases.filter((status) => status !== null), peers, membership };
+    const names = this.#databases.names;
+    const databases = await Promise.all(
+      names.map((name) =>
+        this.#context
+          .ask<DatabaseStatus, RouterMessage>(
+            this.#databases.router(name),
+            (replyTo) => ({ type: 'database.status', replyTo }),
+            options,
+          )
+          .catch(() => null),
+      ),
+    );
+    return {
+      databases: databases.filter((status) => status !== null),
+      silent: [...names.filter((_, at) => databases[at] === null), ...this.#databases.coming],
+      peers,
+      membership,
+    };
   }
 }
 

@@ -225,6 +225,7 @@ export class MembershipNode {
         maxPayloadBytes: 4_000_000,
         pingIntervalMs: PING_MS,
         pingTimeoutMs: PING_MS * 2,
+        readyWaitMs: 0,
       },
       tls: [],
       operationsApi: {},
