@@ -2,6 +2,7 @@
 import { createServer } from 'node:https';
 import test, { type ExecutionContext } from 'ava';
 import { encodeControl, decodeControl } from '../../protocol/frames.js';
+import { limits } from '../../protocol/limits.js';
 import { issue, newAuthority } from '../support/certificates.js';
 import { freePort } from '../support/cluster.js';
 import { openRawPeer } from '../support/rawPeer.js';
@@ -77,6 +78,34 @@ test('SE-24 an operation of a stranger is small, or the connection is closed', a
   const peer = await knock(door, { purpose: 'skein.operation.v1' });
   peer.send(Buffer.alloc(70_000));
   t.regex(await closing(peer), /^1009/);
+});
+
+test('strangers that say nothing take no more than their share of the operations', async (t) => {
+  const { door } = await openDoor(t);
+  const purpose = 'skein.operation.v1';
+  const silent = await Promise.all(
+    Array.from({ length: limits.strangerOperationsMax }, () => knock(door, { purpose })),
+  );
+  t.is(await closing(await knock(door, { purpose })), '1013 too many strangers, try again later');
+  const member = await startSecure(t, 'server-two', {
+    replication: { routes: [{ hostname: 'server-one', url: door.url }] },
+  });
+  await t.throwsAsync(
+    member.send({ operation: 'add_node', url: door.url, hostname: 'server-one', ...JOINING }),
+    { message: /too many strangers/ },
+  );
+  for (const peer of silent) peer.reset();
+  await waitUntil('room again', () =>
+    member.send({ operation: 'add_node', url: door.url, hostname: 'server-one', ...JOINING }).then(
+      () => true,
+      () => false,
+    ),
+  );
+  const crowd = await Promise.all(
+    Array.from({ length: limits.strangerOperationsMax }, () => knock(door, { purpose })),
+  );
+  await member.send({ operation: 'add_node', url: door.url, hostname: 'server-one' });
+  for (const peer of crowd) peer.reset();
 });
 
 test('SE-02 a certificate of an unknown authority is refused, and the log names its issuer', async (t) => {
