@@ -13,7 +13,6 @@ import { SkeinError } from '../../protocol/errors.js';
 import { KIB } from '../../protocol/limits.js';
 import { systemEnvironment, type Timers } from '../environment.js';
 import { canonicalAddress, loopbackAddress } from './addresses.js';
-import { dropReadsOnceDestroyed } from './destroyedReads.js';
 import type { SecureContexts } from './secureContexts.js';
 import type { Connection, ListeningSocket, Purpose, Transport } from './types.js';
 import { WebSocketConnection, webSocketOptions } from './webSocketConnection.js';
@@ -115,7 +114,6 @@ const secureServer = ({ contexts, upgradeMsMax }: Settings): Served => {
     rejectUnauthorized: false,
     SNICallback: (serverName, answer) => answer(null, contexts.contextFor(serverName)),
   });
-  server.on('secureConnection', dropReadsOnceDestroyed);
   const release = contexts.onReplaced(() => server.setSecureContext(contexts.defaultOptions()));
   return { server, release };
 };

@@ -10,7 +10,6 @@ import { WebSocket, type ClientOptions } from 'ws';
 import { messageOf } from '../../protocol/errors.js';
 import { identityProblem } from '../../security/identity.js';
 import type { Timers } from '../environment.js';
-import { dropReadsOnceDestroyed } from './destroyedReads.js';
 import { explain } from './proven.js';
 import type { SecureContexts } from './secureContexts.js';
 import type { Connection, Purpose, Transport } from './types.js';
@@ -121,9 +120,7 @@ const secured = (
   const createConnection = (options: ConnectionOptions): TLSSocket => {
     // To tls the path of a request would be that of a Unix socket.
     const { path: _path, ...to } = options;
-    const socket = connect({ ...to, ...settings });
-    dropReadsOnceDestroyed(socket);
-    return socket;
+    return connect({ ...to, ...settings });
   };
   // ws calls it with options alone; its types want every other form of net.createConnection as well.
   return { createConnection } as unknown as Pick<ClientOptions, 'createConnection'>;

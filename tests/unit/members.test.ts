@@ -215,7 +215,11 @@ const bad: readonly [string, Record<string, unknown>, RegExp][] = [
   ['nothing', { operation: 'add_node' }, /url required for this operation/],
   ['a name that is none', { operation: 'add_node', hostname: 'a b' }, /^Invalid route/],
   ['an unknown node to remove', { operation: 'remove_node', hostname: 'x' }, /^x does not exist$/],
-  ['TLS', { operation: 'add_node', url: 'wss://b:9933' }, /this node has no TLS: set replication\.securePort/],
+  [
+    'TLS',
+    { operation: 'add_node', url: 'wss://b:9933' },
+    /this node has no TLS: set replication\.securePort/,
+  ],
 ];
 for (const [what, operation, message] of bad)
   test(`an operation that names ${what} is refused`, async (t) => {

@@ -5,7 +5,6 @@
 import { connect as connectPlain } from 'node:net';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
-import { dropReadsOnceDestroyed } from '../../actors/transport/destroyedReads.js';
 import type { SecureContexts } from '../../actors/transport/secureContexts.js';
 import type { Connection } from '../../actors/transport/types.js';
 import { webSocketTransport } from '../../actors/transport/webSocket.js';
@@ -296,20 +295,6 @@ test('the certificate for the asked name is shown, in any spelling, else that of
   t.regex(String(await shownFor('OTHER.example')), /other/);
   t.regex(String(await shownFor('a.wild.example')), /other/);
   t.is(await shownFor('unknown.example'), 'DNS:server-one');
-});
-
-test('bytes that are decrypted for a socket destroyed meanwhile are dropped', async (t) => {
-  const server = await openServer(t, await newAuthority());
-  const socket = await handshake(server, {});
-  const handle = Reflect.get(socket, '_handle') as { onread(bytes: ArrayBuffer): unknown };
-  const read: ArrayBuffer[] = [];
-  handle.onread = (bytes) => read.push(bytes);
-  dropReadsOnceDestroyed(socket);
-  t.is(handle.onread(new ArrayBuffer(1)), 1, 'what was there before is called');
-  // As when the first record of a segment makes somebody destroy the socket, and OpenSSL hands over the next.
-  socket.destroy();
-  t.is(handle.onread(new ArrayBuffer(2)), undefined);
-  t.is(read.length, 1);
 });
 
 test('garbage, half a handshake and plain HTTP are dropped, and the port goes on', async (t) => {
