@@ -82,6 +82,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   #clerks = 0;
   /** Operations of other nodes that are being answered. */
   #serving = 0;
+  /** Of these, those whose sender has proven nothing. */
+  #strangers = 0;
 
   private constructor(context: ActorContext<ClusterMessage>, parts: ClusterParts) {
     this.#context = context;
@@ -219,9 +221,16 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   #serve(connection: Connection): void {
     if (this.#serving >= limits.peerOperationsMax)
       return refuseOperation(connection, 'too many operations of other nodes, try again later');
+    const isStranger = connection.proven.kind === 'unproven';
+    if (isStranger && this.#strangers >= limits.strangerOperationsMax)
+      return refuseOperation(connection, 'too many strangers, try again later');
     const { environment, log } = this.#parts.resources;
     this.#serving++;
-    const served = (): void => void this.#serving--;
+    if (isStranger) this.#strangers++;
+    const served = (): void => {
+      this.#serving--;
+      if (isStranger) this.#strangers--;
+    };
     this.#clerk<void>({
       operation: `of ${connection.remoteAddress}`,
       deadlineMs: limits.peerOperationMsMax * 2,

@@ -256,8 +256,6 @@ class ShardRouter implements Actor<RouterMessage> {
         this.#isRetrying = false;
         return this.#retry();
       case 'timer.maintain':
-        if (this.#damage.needsCopy) this.#catchingUp.wantMissingRows();
-        this.#catchingUp.payDebts();
         return this.#beginRound();
       case 'maintenance.step':
         return this.#maintain();
@@ -421,6 +419,8 @@ class ShardRouter implements Actor<RouterMessage> {
   }
 
   async #beginRound(): Promise<void> {
+    if (this.#damage.needsCopy) this.#catchingUp.wantMissingRows();
+    this.#catchingUp.payDebts();
     if (this.#catchingUp.refusals.isWaiting) this.#retryLater();
     await this.#returnToPresent();
     this.#maintenance.beginRound();

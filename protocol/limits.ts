@@ -68,6 +68,8 @@ export const limits = {
   urlCharactersMax: 2_000,
   /** Connections that carry one operation of another node, served at a time. */
   peerOperationsMax: 16,
+  /** Of these, for connections over TLS that prove nothing: members find room whatever strangers do. */
+  strangerOperationsMax: 8,
   /** From such a connection's first byte to its answer. */
   peerOperationMsMax: 30_000,
 
