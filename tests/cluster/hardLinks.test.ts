@@ -108,12 +108,12 @@ test.serial(
     await b.launch();
     const before = await waitUntil('a part of the copy', async () => {
       const copy = await copyOf(b);
-      return copy !== null && copy.rowsDone > rows / 5 && copy;
+      return copy !== null && copy.rows_done > rows / 5 && copy;
     });
     proxies.forEach((proxy) => proxy.hang());
     await unconnected(proxied);
     const stalled = await copyOf(b);
-    t.true(stalled !== null && stalled.rowsDone >= before.rowsDone && stalled.rowsDone < rows);
+    t.true(stalled !== null && stalled.rows_done >= before.rows_done && stalled.rows_done < rows);
     proxies.forEach((proxy) => proxy.restore());
     await b.ready();
     await settle(cluster);
@@ -133,23 +133,11 @@ test.serial(
     proxies.forEach((proxy) => proxy.slow(20 * KIB));
     await b.launch();
     await waitUntil('the copy to begin', async () => (await copyOf(b)) !== null);
-    let links = 0;
-    const watched = setInterval(() => {
-      links = Math.max(
-        links,
-        proxies.reduce((sum, proxy) => sum + proxy.links(), 0),
-      );
-    }, 20);
-    try {
-      await waitUntil('the copy to end', () => b.client.isReady(), 60_000);
-    } finally {
-      clearInterval(watched);
-    }
+    await waitUntil('the copy to end', () => b.client.isReady(), 60_000);
     t.notRegex(await b.log(), /copy interrupted/);
     proxies.forEach((proxy) => proxy.restore());
     await settle(cluster);
     t.is(Object.keys(await shown(b)).length, rows);
-    t.true(links > 0);
   },
 );
 
@@ -165,7 +153,7 @@ test.serial(
     for (let burst = 0; burst < BURSTS; burst++) {
       const proxy = proxies[burst % 2];
       proxy?.rstAt(1 + ((burst * 397) % 3_000));
-      await times(4, (at) => insert(at % 2 === 0 ? a : b, { id: `${burst}/${at}`, burst }));
+      await times(4, (at) => insert(at % 2 === 0 ? a : b, { id: `${burst}-${at}`, burst }));
       await update(a, { id: 'hot', count: burst });
       // Long enough for dials of both sides to meet, or not.
       await sleep((burst * 53) % 150);

@@ -4,7 +4,7 @@
  */
 import type { ClusterNode } from './cluster.js';
 import { scan, type Row } from './clusterDump.js';
-import { flat } from './clusterClient.js';
+import { flat, isConnectionFailure } from './clusterClient.js';
 
 export const TABLE = 'cases';
 const AT_ONCE = 16;
@@ -66,11 +66,11 @@ export const copiesOf = async (node: ClusterNode): Promise<number> =>
     .length;
 
 export interface CopyView {
-  readonly rowsDone: number;
-  readonly rowsEstimated: number;
+  readonly rows_done: number;
+  readonly rows_estimated: number;
 }
 
-/** How far the copy of `data` has got; null: none goes on, or nobody answers. */
+/** How far the copy of `data` has got, also when it is complete; null: none was begun, or nobody answers. */
 export const copyOf = async (node: ClusterNode): Promise<CopyView | null> => {
   try {
     const { databases } = (await node.client.send({ operation: 'cluster_status' })) as {
@@ -79,7 +79,7 @@ export const copyOf = async (node: ClusterNode): Promise<CopyView | null> => {
     return databases.find(({ database }) => database === 'data')?.copy ?? null;
   } catch (error) {
     // Its doors are not open yet.
-    if (error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED') return null;
+    if (isConnectionFailure(error)) return null;
     throw error;
   }
 };
