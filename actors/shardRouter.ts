@@ -317,14 +317,17 @@ class ShardRouter implements Actor<RouterMessage> {
 
   #copyCompleted(peer: NodeName): void {
     const rows = this.#catchingUp.progress?.rowsDone;
-    this.#resources.log.info({ from: peer, rows }, 'copy complete');
+    const { database } = this.#store.options;
+    this.#resources.log.info({ database, from: peer, rows }, 'copy complete');
     this.#group.whenDurable({ done: () => this.#catchingUp.adopted(), failed: ignoreFailure });
     this.#group.pump();
     this.#catchingUp.plan();
   }
 
   #copyFailed(message: Extract<RouterMessage, { type: 'copy.failed' }>): void {
-    this.#resources.log.warn({ from: message.peer, reason: message.reason }, 'copy interrupted');
+    const { database } = this.#store.options;
+    const { peer: from, reason } = message;
+    this.#resources.log.warn({ database, from, reason }, 'copy interrupted');
     this.#catchingUp.copyFailed(message.peer);
     this.#retryLater();
   }

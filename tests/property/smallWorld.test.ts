@@ -4,8 +4,8 @@
  */
 import test from 'ava';
 import { commandsOf, MIXES, type Command } from '../support/smallCommands.js';
-import type { Write } from '../support/smallDisk.js';
 import { RULES, type Rule } from '../support/smallRules.js';
+import { all, copy, forget, write } from '../support/smallSteps.js';
 import { play } from '../support/smallWorld.js';
 
 const SEEDS = 1_500;
@@ -21,20 +21,6 @@ for (const [name, mix] of Object.entries(MIXES))
     }
     t.pass();
   });
-
-const write = (node: string, type: Write['type'], key: string, value = 1): Command => [
-  'write',
-  node,
-  [{ key, type, name: 'x', value }],
-];
-const all = (node: string, peer: string): Command => ['pull', node, peer, 99];
-const copy = (node: string, peer: string, count = 99): Command => ['copy', node, peer, count];
-/** Time passes, and these trim and purge. */
-const forget = (trim: string, purge: string): Command[] => [
-  ['time', 20],
-  ...[...trim].map((node): Command => ['trim', node]),
-  ...[...purge].map((node): Command => ['purge', node]),
-];
 
 /** What chance meets too seldom. */
 const DIRECTED: readonly (readonly [string, string, Rule, readonly Command[]])[] = [

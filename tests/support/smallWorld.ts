@@ -25,6 +25,7 @@ export const play = (
 ): string | null => {
   const world = new SmallWorld(names, new Set(off));
   for (const command of commands) world.run(command);
+  world.heal();
   return world.settle() ?? world.verdict();
 };
 
@@ -101,9 +102,13 @@ export class SmallWorld {
     }
   }
 
-  /** Null when everything has come to rest. */
-  settle(): string | null {
+  /** Mends all links. */
+  heal(): void {
     this.#cut.clear();
+  }
+
+  /** Starts everybody and goes on over the links there are. Null when everything has come to rest. */
+  settle(): string | null {
     for (const node of this.#all) node.start();
     for (let round = 0; round < ROUNDS_MAX; round++) {
       this.#now += 5;
