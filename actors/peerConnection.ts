@@ -181,7 +181,7 @@ class PeerConnection implements Actor<PeerMessage> {
       connection,
       peer: name,
       resources,
-      databases: [...this.#databases.keys()],
+      databases: this.#streams.offers(this.#databases.keys()),
       opened: () => {
         this.#justOpened = link;
       },
@@ -293,11 +293,11 @@ class PeerConnection implements Actor<PeerMessage> {
     return newerWins;
   }
 
-  /** What this node has and knows, to the peer. */
+  /** What this node has for the peer and knows, to the peer. */
   #gossip(): void {
     this.#current?.link.sendControl({
       kind: 'Gossip',
-      databases: [...this.#databases.keys()],
+      databases: this.#streams.offers(this.#databases.keys()),
       members: this.#members,
     });
   }

@@ -11,6 +11,7 @@ import type { Timers } from './environment.js';
 import type { NodeResources } from './resources.js';
 import { addressToDialFrom } from './transport/addresses.js';
 import { refuseConnection } from './transport/closing.js';
+import { provenNames } from './transport/proven.js';
 import type { Closed, Connection, Proven } from './transport/types.js';
 
 /** No answer: the dial failed, the connection ended before the answer, or the time is over. The message says which. */
@@ -238,6 +239,7 @@ class ServedOperation {
       return { answer: await this.#run(request) };
     } catch (thrown) {
       if (!(thrown instanceof SkeinError)) return this.#failed(thrown);
+      this.#logRefusal(String(operation['operation']), thrown);
       const message = thrown.message.slice(0, MESSAGE_CHARACTERS_MAX);
       return { error: { code: thrown.code, message } };
     }
@@ -249,6 +251,21 @@ class ServedOperation {
     } catch (thrown) {
       return encodeControl({ kind: 'OperationResult', id, ...this.#failed(thrown) });
     }
+  }
+
+  /** Who asked, for what, and why not; nothing else of what was sent. */
+  #logRefusal(operation: string, { code, message }: SkeinError): void {
+    const { proven, remoteAddress } = this.#connection;
+    this.#log.warn(
+      {
+        remoteAddress,
+        names: provenNames(proven),
+        operation: operation.slice(0, LOGGED_CHARACTERS_MAX),
+        code,
+        reason: message.slice(0, LOGGED_CHARACTERS_MAX),
+      },
+      'refused an operation of another node',
+    );
   }
 
   /** What a bug says is for this node's log only. */
@@ -271,6 +288,7 @@ class ServedOperation {
 
 /** More than an error of ours says. */
 const MESSAGE_CHARACTERS_MAX = 10_000;
+const LOGGED_CHARACTERS_MAX = 300;
 
 const read = (bytes: Buffer): ControlFrame | Error => {
   try {

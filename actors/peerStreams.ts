@@ -2,6 +2,7 @@
  * The streams of one peer: for each shared database a feed (serving the peer's subscription) and a resync (this node's
  * own). Used by peerConnection only; children of that actor. Routes stream frames to them without its mailbox.
  */
+import { SkeinError } from '../protocol/errors.js';
 import { EVERYTHING, intersection, isNothing, type FlowRules } from '../protocol/flow.js';
 import type { ControlFrame } from '../protocol/frames.js';
 import { version, type DatabaseName, type NodeName, type Version } from '../protocol/ids.js';
@@ -139,7 +140,9 @@ export class PeerStreams {
     const { database, stream } = frame;
     const router = this.#databases.get(database);
     if (!router) {
-      const reason = `Access to database "${database}" is not permitted`;
+      const reason = this.#rules.isOffered(database)
+        ? `Access to database "${database}" is not permitted`
+        : unauthorized(database);
       return link.sendControl({ kind: 'Unsubscribe', stream, reason });
     }
     await this.#stopSending(database);
@@ -176,6 +179,11 @@ export class PeerStreams {
     await this.#endSending(database, 'the database restarted');
     await this.#stopReceiving(database);
     this.#resubscribeLater(database);
+  }
+
+  /** Of these databases the ones that the peer may know of: something of them is sent to it. */
+  offers(databases: Iterable<DatabaseName>): DatabaseName[] {
+    return [...databases].filter((database) => this.#rules.isOffered(database));
   }
 
   /** The peer says what it offers: what it refused before, it may give now. */
@@ -267,16 +275,25 @@ export class PeerStreams {
         this.#feeds.get(frame.stream)?.send({ type: 'frame.received', frame });
         return true;
       case 'Subscribed':
+        this.#requireOwn(frame.stream);
         this.#onSubscribed(frame.stream);
         this.#resyncs.get(frame.stream)?.send({ type: 'frame.received', frame });
         return true;
       default:
+        this.#requireOwn(frame.stream);
         this.#resyncs.get(frame.stream)?.send({ type: 'frame.received', frame });
         return true;
     }
   }
 
+  /** Frames of a stream that has ended may still be on their way; one that was never begun has none. MALFORMED. */
+  #requireOwn(stream: number): void {
+    if (stream >= this.#nextStream || stream % 2 !== this.#nextStream % 2)
+      throw new SkeinError('MALFORMED', `stream ${stream} was never subscribed to`);
+  }
+
   data(stream: number, bytes: Buffer): void {
+    this.#requireOwn(stream);
     const resync = this.#resyncs.get(stream);
     if (resync?.send({ type: 'data.received', bytes }) === 'full')
       void this.#context.stop(resync as ActorRef<never>);

@@ -36,6 +36,11 @@ export class StreamRules {
     return applied;
   }
 
+  /** Whether the peer is sent anything of it. Whether there is such a database makes no difference: nor may the answer. */
+  isOffered(database: DatabaseName): boolean {
+    return !isNothing(this.#rules.link(this.#peer, database).sends);
+  }
+
   /** Other rules hold from now on: what is different for these databases. */
   change(rules: FlowRules, databases: Iterable<DatabaseName>): ChangedRule[] {
     const before = this.#applied;

@@ -8,7 +8,10 @@ import type { NodeName } from '../protocol/ids.js';
 import { canonicalIp, canonicalNodeName } from '../protocol/nodeNames.js';
 import { commonNameOf } from './certificates.js';
 
-type Named = Pick<X509Certificate, 'subject' | 'subjectAltName'>;
+type Named = Pick<X509Certificate, 'subject'> & {
+  /** Undefined: it has none. Null, which Node's types leave out: it has some that OpenSSL cannot read, and names nobody. */
+  readonly subjectAltName: string | null | undefined;
+};
 
 /**
  * In the order of the certificate, each once. DNS entries name nodes with names, IP entries nodes named by an address;
@@ -42,7 +45,7 @@ export const servedNames = ({ subject, subjectAltName }: Named): string[] => {
     .map(({ value }) => value);
 };
 
-const alternativeNames = (text: string): (NodeName | undefined)[] =>
+const alternativeNames = (text: string | null): (NodeName | undefined)[] =>
   (readAlternativeNames(text) ?? []).map(({ type, value }) => {
     if (type === 'DNS') return namedBy(value, (name) => canonicalIp(name) === undefined);
     if (type === 'IP Address') return namedBy(value, (name) => canonicalIp(name) !== undefined);
@@ -65,7 +68,10 @@ const ENTRY = /([A-Za-z][A-Za-z ]*):("(?:[^"\\]|\\.)*"|[^",]*)(?:, (?=.)|$)/sy;
  * Node writes `TYPE:value, TYPE:value` and puts a value with a separator or quote in it between quotes, as JSON does.
  * Undefined: the text is anything else, and then none of it counts.
  */
-const readAlternativeNames = (text: string): { type: string; value: string }[] | undefined => {
+const readAlternativeNames = (
+  text: string | null,
+): { type: string; value: string }[] | undefined => {
+  if (text === null) return undefined;
   const entries: { type: string; value: string }[] = [];
   ENTRY.lastIndex = 0;
   for (let at = 0; at < text.length; at = ENTRY.lastIndex) {

@@ -33,6 +33,7 @@ interface Scene {
   readonly network: MemoryNetwork;
   readonly resources: NodeResources;
   readonly errors: unknown[];
+  readonly refusals: unknown[];
   readonly log: Logger;
   /** What the other node accepts from now on is given to `accept`. */
   listen(accept: (connection: Connection) => void): Promise<void>;
@@ -71,12 +72,17 @@ const openScene = (): Scene => {
   const network = new MemoryNetwork({ timers: environment });
   const resources = resourcesOf(network.transport('a'), environment);
   const errors: unknown[] = [];
-  const log = { error: ({ err }: { err: unknown }) => errors.push(err) } as unknown as Logger;
+  const refusals: unknown[] = [];
+  const log = {
+    error: ({ err }: { err: unknown }) => errors.push(err),
+    warn: (line: unknown) => refusals.push(line),
+  } as unknown as Logger;
   return {
     environment,
     network,
     resources,
     errors,
+    refusals,
     log,
     listen: async (accept) => {
       await network.transport('b').listen({ host: 'b', port: 0 }, accept);
@@ -163,6 +169,15 @@ test('a refusal comes back with its code and message', async (t) => {
   t.true(error instanceof PeerRefused);
   t.like(error, { code: 'FORBIDDEN', message: 'this needs a super user' });
   t.deepEqual(scene.errors, []);
+  t.deepEqual(scene.refusals, [
+    {
+      remoteAddress: 'a',
+      names: ['a'],
+      operation: 'add_node_back',
+      code: 'FORBIDDEN',
+      reason: 'this needs a super user',
+    },
+  ]);
   await nothingLeft(t, scene);
 });
 
@@ -380,7 +395,8 @@ test('over sockets: the asker is known by the address it dials from, and both en
   const froms: string[] = [];
   const accepted: Connection[] = [];
   let over = 0;
-  const log = { error: (fields: object) => t.log(fields) } as unknown as Logger;
+  const tell = (fields: object): void => t.log(fields);
+  const log = { error: tell, warn: tell } as unknown as Logger;
   const transport = webSocketTransport();
   const listening = await transport.listen({ host: '127.0.0.2', port: 0 }, (connection) => {
     accepted.push(connection);

@@ -2,8 +2,9 @@
 import test from 'ava';
 import { nodeName } from '../../protocol/ids.js';
 import { readCertificate } from '../../security/certificates.js';
-import { identityNames, identityProblem } from '../../security/identity.js';
+import { identityNames, identityProblem, servedNames } from '../../security/identity.js';
 import { issue, type Wish } from '../support/certificates.js';
+import { extension, issue as issueAny, makeAuthority } from '../support/testAuthority.js';
 
 const namesOf = async (wish: Wish): Promise<readonly string[]> =>
   identityNames(readCertificate((await issue(wish)).certificate));
@@ -56,6 +57,19 @@ test('a text that is none of Node names nobody at all', (t) => {
   const subject = 'CN=server-one';
   for (const subjectAltName of ['', 'DNS:a, ', 'DNS', 'DNS:a DNS:b"', ', DNS:a', 'DNS:a,DNS:b'])
     t.deepEqual(identityNames({ subject, subjectAltName }), [], subjectAltName);
+});
+
+test('SE-05 alternative names that cannot be read name nobody, and the common name does not stand in for them', (t) => {
+  const unreadable = Buffer.from('30030101ff', 'hex');
+  const { certificate } = issueAny(makeAuthority(), {
+    subject: 'server-one',
+    serial: '05',
+    extensions: [extension('2.5.29.17', unreadable)],
+  });
+  t.is(certificate.subjectAltName as unknown, null);
+  t.deepEqual(identityNames(certificate), []);
+  t.deepEqual(servedNames(certificate), []);
+  t.regex(identityProblem(certificate, nodeName('server-one')) ?? '', /names no node/);
 });
 
 test('what is wrong is said with the names that were found', async (t) => {
