@@ -327,10 +327,11 @@ test('documented keys of features that are not built are warned about', (t) => {
     logging: { auditLog: false },
   };
   t.deepEqual(warningsOf(input), [
-    'not supported by this version: http',
+    'not supported by this version: http.port',
     'not supported by this version: replication.failOver',
     'not supported by this version: replication.mtls.certificateVerification',
     'not supported by this version: logging.auditLog',
+    'http.mtls has no effect without operationsApi.network.securePort',
   ]);
 });
 
