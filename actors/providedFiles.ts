@@ -178,7 +178,7 @@ export class ProvidedFiles {
     const key = (await readSource(privateKey)).text;
     if (!isKeyOf(key, text))
       throw new Error(
-        `the private key in ${placeOf(privateKey)} does not belong to the certificate in ${placeOf(certificate)}`,
+        `the private key does not belong to the certificate (${placeOf(privateKey)}, ${placeOf(certificate)})`,
       );
     if (validToMs <= this.#now()) {
       const problem = `the certificate in ${placeOf(certificate)} has expired on ${read.validTo}`;
@@ -209,7 +209,8 @@ export class ProvidedFiles {
     const wanted = `${name}${isOwn ? '-provided' : provided.suffix}`;
     const index = this.#provided.indexOf(provided);
     const isTaken = this.#provided.some(
-      (other, at) => at < index && (other.rowName === wanted || other.authorityNames.includes(wanted)),
+      (other, at) =>
+        at < index && (other.rowName === wanted || other.authorityNames.includes(wanted)),
     );
     return isTaken ? `${wanted}-${index}` : wanted;
   }
@@ -221,7 +222,9 @@ export class ProvidedFiles {
     if (JSON.stringify(certificateRecord(held)) === JSON.stringify(certificateRecord(row)))
       return true;
     const isOfOperation = held.isProvided && held.fileTimestamp === null;
-    return isOfOperation && row.fileTimestamp !== 0 && (held.writtenMs ?? 0) > (row.fileTimestamp ?? 0);
+    return (
+      isOfOperation && row.fileTimestamp !== 0 && (held.writtenMs ?? 0) > (row.fileTimestamp ?? 0)
+    );
   }
 }
 
@@ -257,7 +260,8 @@ const filesOf = ({ certificate, privateKey, authority }: TlsEntry): string[] =>
     source && 'file' in source ? [source.file] : [],
   );
 
-const placeOf = (source: PemSource): string => ('file' in source ? source.file : 'the configuration');
+const placeOf = (source: PemSource): string =>
+  'file' in source ? source.file : 'the configuration';
 
 const readSource = async (source: PemSource): Promise<{ text: string; fileTimestamp: number }> => {
   if ('text' in source) return { text: source.text, fileTimestamp: 0 };
