@@ -330,7 +330,7 @@ test('keys of the compatible product that mean nothing here are warned about onc
 });
 
 test('the operations API is served over TLS beside or in place of HTTP', (t) => {
-  const api = (network: object): object =>
+  const api = (network: { port?: number; securePort?: number }): object =>
     settle({ replication: { hostname: '127.0.0.3' }, operationsApi: { network } }, PROGRAM)
       .operationsApi;
   t.deepEqual(api({}), { listen: { host: '127.0.0.3', port: 9925 } });
