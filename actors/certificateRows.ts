@@ -3,7 +3,6 @@
  * rows and keys are handed in. What cannot be read is named and left out, and never trusted.
  */
 import type { X509Certificate } from 'node:crypto';
-import { rootCertificates } from 'node:tls';
 import { messageOf } from '../protocol/errors.js';
 import type { NodeName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
@@ -34,9 +33,26 @@ export interface CertificateRow {
   readonly uses: readonly string[];
   readonly hostnames: readonly string[];
   readonly ciphers: string | null;
-  /** When the file it came from was written, in ms since the epoch; null: it came from no file. */
+  /** When the file it came from was written, in ms since the epoch; 0: it stands in the configuration; null: neither. */
   readonly fileTimestamp: number | null;
+  /** From the operator, be it by configuration or by add_certificate: this node does not renew it. */
+  readonly isProvided: boolean;
+  /** When the row was written, in ms since the epoch; null: it has not been stored yet. */
+  readonly writtenMs: number | null;
 }
+
+/** What a row says unless more is known. */
+export const PLAIN_ROW = {
+  isAuthority: false,
+  isSelfSigned: false,
+  privateKeyName: null,
+  uses: [],
+  hostnames: [],
+  ciphers: null,
+  fileTimestamp: null,
+  isProvided: false,
+  writtenMs: null,
+} as const;
 
 /** What the node table says about one node's certificates. */
 export interface NodeCertificates {
@@ -49,7 +65,7 @@ export interface NodeCertificates {
 
 /** A text says why the row cannot be used. */
 export const readCertificateRow = (row: RecordObject): CertificateRow | string => {
-  const { name, certificate } = row;
+  const { name, certificate, fileTimestamp, __updatedtime__: written } = row;
   if (typeof name !== 'string' || typeof certificate !== 'string')
     return `certificate '${String(name)}': it has no name or no certificate`;
   try {
@@ -66,7 +82,9 @@ export const readCertificateRow = (row: RecordObject): CertificateRow | string =
     uses: textsIn(row['uses']),
     hostnames: textsIn(row['hostnames']),
     ciphers: textIn(row['ciphers']),
-    fileTimestamp: typeof row['fileTimestamp'] === 'number' ? row['fileTimestamp'] : null,
+    fileTimestamp: typeof fileTimestamp === 'number' ? fileTimestamp : null,
+    isProvided: row['is_provided'] === true,
+    writtenMs: typeof written === 'number' ? written : null,
   };
 };
 
@@ -94,6 +112,7 @@ export const certificateRecord = (row: CertificateRow): RecordObject => {
     hostnames: row.hostnames,
     ciphers: row.ciphers,
     fileTimestamp: row.fileTimestamp,
+    is_provided: row.isProvided,
     details: {
       issuer: shown.issuer,
       subject: shown.subject,
@@ -111,6 +130,20 @@ export const authorityRowName = (certificate: string): string => {
   return commonNameOf(read.issuer) ?? commonNameOf(read.subject) ?? read.serialNumber;
 };
 
+/** Another authority may have the name already: one of a node that was set up anew, for instance. */
+export const authorityRow = (rows: readonly CertificateRow[], certificate: string): CertificateRow => {
+  const name = authorityRowName(certificate);
+  const held = rows.find((row) => row.name === name);
+  if (held?.certificate.trim() === certificate.trim()) return held;
+  const { serialNumber } = readCertificate(certificate);
+  return {
+    ...PLAIN_ROW,
+    name: held === undefined ? name : `${name}-${serialNumber.slice(0, 8)}`,
+    certificate,
+    isAuthority: true,
+  };
+};
+
 /** The first row whose certificate has signed the other. */
 export const issuerAmong = (
   rows: readonly CertificateRow[],
@@ -123,16 +156,22 @@ const isIssuer = (authority: string, certificate: X509Certificate): boolean => {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 };
 
-/** Everything a TLS connection shows and trusts, and why some of it was left out. */
+/**
+ * Everything that connections show and trust, those between nodes and those of HTTPS clients, and why some of it was left
+ * out. Neither trusts an authority of the other's.
+ */
 export const tlsMaterial = (parts: {
   ownName: NodeName;
   rows: readonly CertificateRow[];
   /** The private key of a row, if it is here and fits. */
   keyOf: (row: CertificateRow) => string | undefined;
   nodes: readonly NodeCertificates[];
-  enableRootCAs: boolean;
-}): { material: TlsMaterial; problems: string[] } => {
-  const { ownName, rows, nodes, enableRootCAs } = parts;
+  /** Trusted for nodes beside what the tables say. */
+  publicAuthorities: readonly string[];
+  /** Trusted for clients of the operations API. */
+  clientAuthorities: readonly string[];
+}): { replication: TlsMaterial; operations: TlsMaterial; problems: string[] } => {
+  const { ownName, rows, nodes, publicAuthorities, clientAuthorities } = parts;
   const problems: string[] = [];
   const authorities = new Set<string>();
   const trust = (bundle: string, where: string): void => {
@@ -145,17 +184,31 @@ export const tlsMaterial = (parts: {
   for (const row of rows) if (row.isAuthority) trust(row.certificate, `certificate '${row.name}'`);
   for (const { name, authority } of nodes)
     if (authority !== null) trust(authority, `'ca' of the node '${name}'`);
+  // Of equally good ones the first is shown: what the operator has provided.
   const candidates = rows
     .filter(({ isAuthority }) => !isAuthority)
+    .toSorted((a, b) => Number(b.isProvided) - Number(a.isProvided))
     .map((row) => servedOf(row, parts, problems))
     .filter((served) => served !== undefined);
-  const material = {
+  const shownFor = (use: 'replication' | 'operations', trusted: readonly string[]) => ({
     ownName,
-    choice: chooseCertificates(candidates, { ownName, use: 'replication' }),
-    authorities: [...authorities, ...(enableRootCAs ? rootCertificates : [])],
+    choice: chooseCertificates(candidates, { ownName, use }),
+    authorities: trusted,
+  });
+  return {
+    replication: shownFor('replication', [...authorities, ...publicAuthorities]),
+    operations: shownFor('operations', clientAuthorities),
+    problems,
   };
-  return { material, problems };
 };
+
+/** Other words for the two listeners. */
+const USES: ReadonlyMap<string, string> = new Map([
+  ['wss', 'replication'],
+  ['https', 'operations'],
+  ['server', 'operations'],
+  ['operations-api', 'operations'],
+]);
 
 const trustOne = (pem: string, authorities: Set<string>): void => {
   if (!readCertificate(pem).ca) throw new Error('it is no certificate of an authority');
@@ -181,7 +234,7 @@ const servedOf = (
       key,
       names: row.hostnames.length > 0 ? row.hostnames : servedNames(certificate),
       isSelfSigned: row.isSelfSigned,
-      uses: row.uses,
+      uses: row.uses.map((use) => USES.get(use) ?? use),
       ...(row.ciphers !== null && { ciphers: row.ciphers }),
     };
     // What OpenSSL refuses to show must not take the others with it.

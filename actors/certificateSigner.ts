@@ -4,6 +4,7 @@
  * it fails, links stay as they are; nobody can join with a certificate until it is back.
  */
 import { createHash } from 'node:crypto';
+import { rootCertificates } from 'node:tls';
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import type { NodeName } from '../protocol/ids.js';
 import { detailsOf, readCertificate } from '../security/certificates.js';
@@ -12,7 +13,9 @@ import { issuerAmong, tlsMaterial, type CertificateRow } from './certificateRows
 import type { CertificateTable } from './certificateTable.js';
 import type { Actor, ActorContext, ActorRef, ActorSpec, Reply } from './kernel/types.js';
 import type { IdentityView, LogOpening, RouterMessage, SignerMessage } from './messages.js';
+import { addCertificate, removeCertificate } from './operatorCertificates.js';
 import type { OwnCertificates, SignedCertificate } from './ownCertificates.js';
+import type { ProvidedFiles } from './providedFiles.js';
 import type { NodeResources } from './resources.js';
 import type { TlsMaterial } from './transport/secureContexts.js';
 
@@ -20,9 +23,12 @@ export interface SignerParts {
   readonly resources: NodeResources;
   /** The writer of the `system` database. */
   readonly system: ActorRef<RouterMessage>;
-  /** Prepared; both outlive the actor's lives. */
+  /** Prepared; they outlive the actor's lives. */
   readonly table: CertificateTable;
   readonly own: OwnCertificates;
+  readonly provided: ProvidedFiles;
+  /** What `enableRootCAs` adds to the authorities that are trusted; absent: those that come with Node. */
+  readonly publicAuthorities?: readonly string[];
   /** Has another member sign a request of this node; rejects when it does not. */
   readonly askMember: (
     member: { name: NodeName; url: string },
@@ -45,6 +51,8 @@ export const signerSpec = (parts: SignerParts): ActorSpec<SignerMessage> => ({
 /** Many changes of the tables are looked at once. */
 const LOOK_AFTER_MS = 50;
 const LOOK_AGAIN_MS = 1_000;
+/** A file of the operator's is used once it has not changed from one look to the next. */
+const FILES_LOOK_MS = 1_000;
 /** Node's timers run no longer than 24.8 days; and whether something is due is cheap to see. */
 const RENEWAL_LOOK_MS_MAX = 86_400_000;
 
@@ -81,6 +89,7 @@ class CertificateSigner implements Actor<SignerMessage> {
     await signer.#table.read();
     signer.#show();
     signer.#renewLater();
+    signer.#lookAtFilesLater();
     return signer;
   }
 
@@ -90,6 +99,8 @@ class CertificateSigner implements Actor<SignerMessage> {
         return this.#context.startTimer('look', LOOK_AFTER_MS, { type: 'timer.look' });
       case 'timer.look':
         return this.#look();
+      case 'timer.files':
+        return this.#lookAtFiles();
       case 'timer.renew':
         return this.#renewWhatIsDue();
       case 'renewal.ended':
@@ -102,6 +113,14 @@ class CertificateSigner implements Actor<SignerMessage> {
         return answer(message.replyTo, () => this.#own.sign(message.csr, message.name));
       case 'certificate.store':
         return answer(message.replyTo, () => this.#store(message));
+      case 'certificate.add':
+        return answer(message.replyTo, () =>
+          this.#changed(() => addCertificate(this.#operating(), message.certificate)),
+        );
+      case 'certificate.remove':
+        return answer(message.replyTo, () =>
+          this.#changed(() => removeCertificate(this.#operating(), message.name)),
+        );
       default:
         return message satisfies never;
     }
@@ -122,9 +141,30 @@ class CertificateSigner implements Actor<SignerMessage> {
   }
 
   async #store(message: Extract<SignerMessage, { type: 'certificate.store' }>): Promise<void> {
-    await this.#own.keep(message.signed, message.privateKeyName);
+    await this.#changed(() => this.#own.keep(message.signed, message.privateKeyName));
+  }
+
+  /** What a change has stored is shown and trusted when it is answered. */
+  async #changed<T>(change: () => Promise<T>): Promise<T> {
+    const result = await change();
     this.#show();
     this.#renewLater();
+    await this.#announceProvided();
+    return result;
+  }
+
+  #operating(): Parameters<typeof addCertificate>[0] {
+    const { config, environment } = this.#parts.resources;
+    const nowMs = environment.now();
+    return { table: this.#table, provided: this.#parts.provided, config, nowMs };
+  }
+
+  /** Others trust the authority of a certificate that the operator has provided for this node, before they see it. */
+  async #announceProvided(): Promise<void> {
+    const row = this.#active();
+    if (!row?.isProvided) return;
+    const issuer = issuerAmong(this.#table.rows, readCertificate(row.certificate));
+    if (issuer) await this.#table.announce(this.#parts.resources.config.node.name, issuer.certificate);
   }
 
   #view(): IdentityView {
@@ -172,6 +212,7 @@ class CertificateSigner implements Actor<SignerMessage> {
       await this.#listen();
       await this.#table.read();
       this.#show();
+      await this.#announceProvided();
     } catch (error) {
       const reason = messageOf(error);
       this.#parts.resources.log.error({ reason }, 'cannot read the certificates that are stored');
@@ -188,19 +229,45 @@ class CertificateSigner implements Actor<SignerMessage> {
       revoked.set(name, [...(revoked.get(name) ?? []), ...revokedCertificates]);
     trust.revoke(revoked);
     const { rows, nodes } = this.#table;
+    const { clientAuthorities } = this.#parts.provided;
     const keyOf = (row: CertificateRow): string | undefined => this.#table.keyOf(row);
     // Most writes to the database concern no certificate, and reading a thousand of them takes a while.
-    const stored = JSON.stringify([rows, rows.map(keyOf), nodes.map(({ authority }) => authority)]);
+    const authorities = nodes.map(({ authority }) => authority);
+    const stored = JSON.stringify([rows, rows.map(keyOf), authorities, clientAuthorities]);
     const fingerprint = createHash('sha256').update(stored).digest('hex');
     if (fingerprint === this.#fingerprint) return;
-    const { enableRootCAs } = config.replication;
-    const ownName = config.node.name;
-    const { material, problems } = tlsMaterial({ ownName, rows, keyOf, nodes, enableRootCAs });
-    trust.contexts.replace(material);
-    this.#material = material;
+    const { publicAuthorities: known = rootCertificates } = this.#parts;
+    const publicAuthorities = config.replication.enableRootCAs ? known : [];
+    const shown = { ownName: config.node.name, rows, keyOf, nodes };
+    const { replication, operations, problems } = tlsMaterial({
+      ...shown,
+      publicAuthorities,
+      clientAuthorities,
+    });
+    trust.contexts.replace(replication);
+    trust.operations.replace(operations);
+    this.#material = replication;
     this.#fingerprint = fingerprint;
     this.#problems = [...this.#table.problems, ...problems];
     for (const problem of this.#problems) log.warn({ problem }, 'a certificate is not used');
+  }
+
+  // ---- files of the operator
+
+  #lookAtFilesLater(): void {
+    if (this.#parts.provided.hasFiles)
+      this.#context.startTimer('files', FILES_LOOK_MS, { type: 'timer.files' });
+  }
+
+  /** What cannot be read or stored takes nothing away. */
+  async #lookAtFiles(): Promise<void> {
+    this.#lookAtFilesLater();
+    try {
+      if (await this.#parts.provided.look()) await this.#changed(async () => undefined);
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#parts.resources.log.error({ reason }, 'cannot use certificate files that have changed');
+    }
   }
 
   // ---- renewal

@@ -18,12 +18,12 @@ import type { KeyFiles } from './keyFiles.js';
 import { NODES } from './systemDatabase.js';
 import type { AskSystem } from './users.js';
 
-const CERTIFICATES = 'hdb_certificate';
+export const CERTIFICATES = 'hdb_certificate';
 
 /** The file of the key that a renewal makes. Keys under other names may be an operator's, and are never removed. */
 export const renewedKeyName = (random: string): string => `privateKey-${random}.pem`;
 
-const isRenewedKey = (name: string): boolean => /^privateKey-[0-9a-f]+\.pem$/.test(name);
+export const isRenewedKey = (name: string): boolean => /^privateKey-[0-9a-f]+\.pem$/.test(name);
 
 export class CertificateTable {
   readonly #ask: AskSystem;
@@ -91,9 +91,10 @@ export class CertificateTable {
     return this.#keys.write(name, pem);
   }
 
-  /** A key that stays where the operator keeps it. */
-  provide(rowName: string, key: string): void {
-    this.#provided.set(rowName, key);
+  /** A key that stays where the operator keeps it. Undefined: no more. */
+  provide(rowName: string, key: string | undefined): void {
+    if (key === undefined) this.#provided.delete(rowName);
+    else this.#provided.set(rowName, key);
   }
 
   /** Stores rows, in place of those with their names, and removes keys of former renewals that no row needs any more. */
@@ -108,6 +109,16 @@ export class CertificateTable {
     for (const { privateKeyName } of before)
       if (privateKeyName !== null && isRenewedKey(privateKeyName) && !needed.has(privateKeyName))
         await this.#keys.remove(privateKeyName);
+  }
+
+  /** Rows alone; their keys are the caller's business. */
+  async remove(names: readonly string[], operation: string): Promise<void> {
+    await this.#submit([{ table: CERTIFICATES, type: 'delete', keys: names }], operation);
+    await this.read();
+  }
+
+  removeKey(name: string): Promise<void> {
+    return this.#keys.remove(name);
   }
 
   /** What others have to trust for this node, in its row of `hdb_nodes`; nothing happens while it has none. */

@@ -22,7 +22,7 @@ import type {
   Reply,
 } from './kernel/types.js';
 import { keyFiles } from './keyFiles.js';
-import { listenerSpec, listens, usesTls } from './listener.js';
+import { listenerSpec, listens, takesOperations, usesTls } from './listener.js';
 import { membershipSpec } from './membership.js';
 import type {
   ClusterMessage,
@@ -44,6 +44,7 @@ import { ensureTable } from './operations/schema.js';
 import { OwnCertificates } from './ownCertificates.js';
 import { callPeer, refuseOperation, servePeerOperation } from './peerOperation.js';
 import { peersSpec } from './peerSupervisor.js';
+import { ProvidedFiles } from './providedFiles.js';
 import type { NodeResources } from './resources.js';
 import { SYSTEM } from './systemDatabase.js';
 import type { Connection } from './transport/types.js';
@@ -98,7 +99,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     this.#tokenKeys = new TokenKeys({
       directory: keyDirectory(config),
       log,
-      isMadeAtFirstUse: config.operationsApi.listen === undefined,
+      isMadeAtFirstUse: !takesOperations(config),
     });
     this.#users = new UserDirectory({
       ask: (question) => this.#databases.ask(SYSTEM, question),
@@ -118,7 +119,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const { config } = resources;
     await Promise.all([
       cluster.#databases.open(),
-      config.operationsApi.listen && cluster.#tokenKeys.prepare(),
+      takesOperations(config) && cluster.#tokenKeys.prepare(),
     ]);
     await onceMore(() => cluster.#users.ensureFirstUser(parts.passwordGenerated));
     for (const table of config.tables)
@@ -145,6 +146,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
         return this.#serve(message.connection);
       case 'user.authenticate':
         return beside(message.replyTo, this.#users.authenticate(message.credentials));
+      case 'certificate.authenticate':
+        return beside(message.replyTo, this.#users.authenticateCertificate(message.certificate));
       case 'token.authenticate':
         return beside(message.replyTo, this.#users.authenticateToken(message.token));
       case 'database.find':
@@ -170,6 +173,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const { resources } = this.#parts;
     const table = new CertificateTable(this.#askSystem, keyFiles(resources.config));
     const own = new OwnCertificates({ table, ...resources });
+    const provided = new ProvidedFiles({ table, ...resources, now: resources.environment.now });
+    await provided.takeAll();
     await own.prepare();
     this.#signer = this.#context.spawn(
       signerSpec({
@@ -177,6 +182,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
         system: this.#databases.router(SYSTEM),
         table,
         own,
+        provided,
         askMember: async (member, csr, signal) => {
           const operation = { operation: 'sign_certificate', csr };
           return readSigned(await callPeer({ resources, ...member, operation, signal }));

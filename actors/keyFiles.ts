@@ -18,8 +18,8 @@ export interface KeyFiles {
 export const keyFiles = ({ storage, rootPath }: Config): KeyFiles =>
   storage.engine === 'memory' ? inMemory() : inDirectory(join(rootPath, 'keys'));
 
-/** Names come from rows of a table: they must lead nowhere else. */
-const FILE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/;
+/** Names come from rows of a table: they must lead nowhere else, nor to the keys of tokens beside them. */
+const FILE_NAME = /^[A-Za-z0-9._-]{1,200}\.pem$/;
 
 const inDirectory = (directory: string): KeyFiles => {
   const pathOf = (name: string): string => {

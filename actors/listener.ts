@@ -104,8 +104,14 @@ const portsOf = (
 };
 
 /** Whether this node needs certificates: it listens with TLS, or is to dial with it. */
-export const usesTls = ({ replication }: NodeResources['config']): boolean =>
-  replication.secure !== undefined || replication.routes.some(({ url }) => url.startsWith('wss:'));
+export const usesTls = ({ replication, operationsApi }: NodeResources['config']): boolean =>
+  replication.secure !== undefined ||
+  operationsApi.secure !== undefined ||
+  replication.routes.some(({ url }) => url.startsWith('wss:'));
+
+/** Whether users reach this node over a network of its own: then they need passwords and tokens from its first start on. */
+export const takesOperations = ({ operationsApi }: NodeResources['config']): boolean =>
+  operationsApi.listen !== undefined || operationsApi.secure !== undefined;
 
 /** Whether this node accepts replication connections at all. */
 export const listens = (config: NodeResources['config']): boolean =>

@@ -2,6 +2,7 @@
  * What actors say to one another: one union per actor. Commands are imperative, facts past tense, questions nouns
  * with `replyTo` last, timers `timer.<what>`. A sender that uses a message not listed here does not compile.
  */
+import type { X509Certificate } from 'node:crypto';
 import type {
   ControlFrame,
   CopyPlaceOnWire,
@@ -22,6 +23,7 @@ import type { Refusal, ToldRefusal } from '../protocol/refusals.js';
 import type { ApplyProblem } from '../protocol/resync.js';
 import type { CopyPace } from '../protocol/copyPace.js';
 import type { StreamStanding } from '../protocol/standing.js';
+import type { CertificateFields } from '../protocol/schemas/certificateSchemas.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
 import type { Accepted, Commit } from '../storage/commit.js';
 import type { Finding } from '../storage/damage.js';
@@ -485,6 +487,7 @@ export type SignerMessage =
   /** Something in the `system` database has been written. */
   | { readonly type: 'trust.changed' }
   | { readonly type: 'timer.look' }
+  | { readonly type: 'timer.files' }
   | { readonly type: 'timer.renew' }
   /** Answered when connections show and trust what is stored. */
   | { readonly type: 'identity.view'; readonly replyTo: Reply<IdentityView> }
@@ -505,6 +508,17 @@ export type SignerMessage =
       readonly type: 'certificate.store';
       readonly signed: SignedCertificate;
       readonly privateKeyName: string;
+      readonly replyTo: Reply<void>;
+    }
+  /** The operator provides a certificate or an authority; answered with the name of its row. */
+  | {
+      readonly type: 'certificate.add';
+      readonly certificate: CertificateFields;
+      readonly replyTo: Reply<string>;
+    }
+  | {
+      readonly type: 'certificate.remove';
+      readonly name: string;
       readonly replyTo: Reply<void>;
     }
   | { readonly type: 'renewal.ended'; readonly failure: string | null };
@@ -547,6 +561,11 @@ export type ClusterMessage =
   | {
       readonly type: 'user.authenticate';
       readonly credentials: Credentials;
+      readonly replyTo: Reply<User>;
+    }
+  | {
+      readonly type: 'certificate.authenticate';
+      readonly certificate: X509Certificate;
       readonly replyTo: Reply<User>;
     }
   | {

@@ -2,9 +2,11 @@
  * The handle of a running node: what every door (embed API, operations API, debug endpoint, CLI) talks to.
  * Doors see this and message types, never storage.
  */
+import type { X509Certificate } from 'node:crypto';
 import type { Config } from '../config/types.js';
 import type { User } from '../protocol/operations.js';
 import type { Credentials, TokenBearer } from './users.js';
+import type { SecureContexts } from './transport/secureContexts.js';
 import type { ActorSnapshot, ActorSystem, DeadLetter } from './kernel/types.js';
 
 export interface Health {
@@ -17,6 +19,11 @@ export interface Health {
   readonly ready: boolean;
   readonly started: boolean;
 }
+
+export type ServedCertificates = Pick<
+  SecureContexts,
+  'defaultOptions' | 'contextFor' | 'onReplaced'
+>;
 
 export interface NodeHandle {
   readonly name: string;
@@ -38,6 +45,10 @@ export interface NodeHandle {
   authenticate(credentials: Credentials): Promise<User>;
   /** Whom a token stands for, and what it is good for. UNAUTHENTICATED `invalid token` or `token expired`. */
   authenticateToken(token: string): Promise<TokenBearer>;
+  /** The user that a client certificate stands for; TLS has judged it. UNAUTHENTICATED `Login failed`. */
+  authenticateCertificate(certificate: X509Certificate): Promise<User>;
+  /** What HTTPS shows, and whose client certificates it believes. */
+  readonly certificates: ServedCertificates;
   health(): Promise<Health>;
   tree(): readonly ActorSnapshot[];
   deadLetters(): readonly DeadLetter[];

@@ -1,10 +1,9 @@
 /**
- * What a node does with certificates of its own: makes an authority and a first certificate, takes in what the operator
- * provides, asks to be signed and signs others, renews. Used by the signer actor, one call at a time. Knows no connections.
+ * What a node does with certificates of its own: makes an authority and a first certificate, asks to be signed and signs
+ * others, renews. Used by the signer actor, one call at a time. Knows no connections. Those of the operator are providedFiles.ts.
  */
 import { X509Certificate } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
-import type { Config, PemSource, TlsEntry } from '../config/types.js';
+import type { Config } from '../config/types.js';
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import type { NodeName } from '../protocol/ids.js';
 import {
@@ -15,15 +14,21 @@ import {
   type Authority,
 } from '../security/authority.js';
 import { checkRequest, createRequest } from '../security/certificateRequest.js';
-import { commonNameOf, detailsOf, readCertificate, splitBundle } from '../security/certificates.js';
-import { identityNames, servedNames } from '../security/identity.js';
+import { readCertificate } from '../security/certificates.js';
+import { identityNames } from '../security/identity.js';
 import { generateKey, isKeyOf, publicKeyOf } from '../security/keys.js';
-import { authorityRowName, issuerAmong, type CertificateRow } from './certificateRows.js';
+import {
+  authorityRow,
+  authorityRowName,
+  issuerAmong,
+  PLAIN_ROW,
+  type CertificateRow,
+} from './certificateRows.js';
 import { renewedKeyName, type CertificateTable } from './certificateTable.js';
 import type { Environment } from './environment.js';
 
-const NODE_KEY = 'privateKey.pem';
-const AUTHORITY_KEY = 'authorityKey.pem';
+export const NODE_KEY = 'privateKey.pem';
+export const AUTHORITY_KEY = 'authorityKey.pem';
 
 export interface SignedCertificate {
   /** PEM. */
@@ -48,12 +53,11 @@ export class OwnCertificates {
   }
 
   /**
-   * What has to be there before the node can listen: provided certificates, else an authority and a certificate of its own.
-   * INVALID_CONFIGURATION when something provided cannot be used.
+   * What has to be there before the node can listen, once what the operator provides has been taken in: an authority and a
+   * certificate for this node.
    */
   async prepare(): Promise<void> {
     await this.#table.read();
-    for (const [index, entry] of this.#config.tls.entries()) await this.#takeIn(entry, index);
     if (this.#signing() === undefined) await this.#makeAuthority(await this.#key(AUTHORITY_KEY));
     if (!this.#ownRows().some((row) => this.#table.keyOf(row) !== undefined))
       await this.#issueOwn(this.#name, { key: await this.#key(NODE_KEY), keyName: NODE_KEY });
@@ -96,9 +100,9 @@ export class OwnCertificates {
       throw new SkeinError('PEER_REFUSED', `Unexpected certificate signature response: ${problem}`);
     await this.#table.put(
       [
-        this.#authorityRow(signed.signingCA),
+        authorityRow(this.#table.rows, signed.signingCA),
         {
-          ...PLAIN,
+          ...PLAIN_ROW,
           name: `${this.#name}-replication`,
           certificate: signed.certificate,
           uses: ['replication'],
@@ -109,11 +113,11 @@ export class OwnCertificates {
     );
   }
 
-  /** The rows that this node renews by itself: those that name it and that no file of the operator's has brought. */
+  /** The rows that this node renews by itself: those that name it and that the operator has not provided. */
   managed(): CertificateRow[] {
     return this.#ownRows().filter(
-      ({ name, fileTimestamp }) =>
-        fileTimestamp === null && [this.#name, `${this.#name}-replication`].includes(name),
+      ({ name, isProvided }) =>
+        !isProvided && [this.#name, `${this.#name}-replication`].includes(name),
     );
   }
 
@@ -198,7 +202,7 @@ export class OwnCertificates {
     await this.#table.put(
       [
         {
-          ...PLAIN,
+          ...PLAIN_ROW,
           name: row?.name ?? authorityRowName(certificate),
           certificate,
           isAuthority: true,
@@ -225,89 +229,14 @@ export class OwnCertificates {
       serial: this.#serial(),
       nowMs: this.#environment.now(),
     });
-    const own = { ...(row ?? { ...PLAIN, name: rowName, isSelfSigned: true }) };
+    const own = { ...(row ?? { ...PLAIN_ROW, name: rowName, isSelfSigned: true }) };
     await this.#table.put([{ ...own, certificate, privateKeyName: keyName }], 'renew_certificate');
   }
 
   #serial(): string {
     return certificateSerial(this.#environment.randomId(16));
   }
-
-  /** Another authority may have the name already: one of a node that was set up anew, for instance. */
-  #authorityRow(certificate: string): CertificateRow {
-    const name = authorityRowName(certificate);
-    const held = this.#table.rows.find((row) => row.name === name);
-    if (held?.certificate.trim() === certificate.trim()) return held;
-    const { serialNumber } = readCertificate(certificate);
-    return {
-      ...PLAIN,
-      name: held === undefined ? name : `${name}-${serialNumber.slice(0, 8)}`,
-      certificate,
-      isAuthority: true,
-    };
-  }
-
-  async #takeIn(entry: TlsEntry, index: number): Promise<void> {
-    const { certificate, privateKey, authority } = entry;
-    try {
-      const rows: CertificateRow[] = [];
-      if (authority) {
-        const { text, fileTimestamp } = await readSource(authority);
-        for (const pem of splitBundle(text))
-          rows.push({ ...this.#authorityRow(pem), fileTimestamp });
-      }
-      if (certificate && privateKey)
-        rows.push(await this.#provided(entry, await readSource(certificate), privateKey));
-      if (rows.length > 0) await this.#table.put(rows, 'add_certificate');
-    } catch (error) {
-      if (error instanceof SkeinError && error.code === 'STORAGE_FAILED') throw error;
-      const message = `tls.${index}: ${messageOf(error)}`;
-      throw new SkeinError('INVALID_CONFIGURATION', message, { cause: error });
-    }
-  }
-
-  async #provided(
-    { hostnames, uses, ciphers }: TlsEntry,
-    { text, fileTimestamp }: { text: string; fileTimestamp: number },
-    privateKey: PemSource,
-  ): Promise<CertificateRow> {
-    const read = readCertificate(text);
-    const key = (await readSource(privateKey)).text;
-    if (!isKeyOf(key, text)) throw new Error('the private key does not belong to the certificate');
-    const name = commonNameOf(read.subject) ?? servedNames(read)[0];
-    if (name === undefined) throw new Error('the certificate names nobody');
-    // A certificate of the operator's for this node must not stand in the way of the one that this node renews.
-    const rowName = name === this.#name ? `${name}-provided` : name;
-    this.#table.provide(rowName, key);
-    return {
-      ...PLAIN,
-      name: rowName,
-      certificate: text,
-      isSelfSigned: detailsOf(read).isSelfSigned,
-      hostnames,
-      // What an operator provides for everything goes before what another node has signed for replication.
-      uses: uses.length > 0 ? uses : ['replication', 'operations'],
-      ciphers: ciphers ?? null,
-      fileTimestamp,
-    };
-  }
 }
-
-const PLAIN = {
-  isAuthority: false,
-  isSelfSigned: false,
-  privateKeyName: null,
-  uses: [],
-  hostnames: [],
-  ciphers: null,
-  fileTimestamp: null,
-} as const;
-
-const readSource = async (source: PemSource): Promise<{ text: string; fileTimestamp: number }> => {
-  if ('text' in source) return { text: source.text, fileTimestamp: 0 };
-  const [text, { mtimeMs }] = await Promise.all([readFile(source.file, 'utf8'), stat(source.file)]);
-  return { text, fileTimestamp: Math.floor(mtimeMs) };
-};
 
 const signedProblem = (
   { certificate, signingCA }: SignedCertificate,

@@ -2,6 +2,7 @@
  * Puts one node together: resources, actor system, cluster supervisor, doors' handle. Called by embed/node.ts and the
  * command line. Nothing is global: many nodes live in one process.
  */
+import type { X509Certificate } from 'node:crypto';
 import pino, { type Logger } from 'pino';
 import { refuseUnavailable } from '../config/unavailable.js';
 import type { Config, ConfigSource } from '../config/types.js';
@@ -16,7 +17,7 @@ import { createSystem } from './kernel/index.js';
 import type { ActorRef, ActorSystem, AskOptions } from './kernel/types.js';
 import { usesTls } from './listener.js';
 import type { ClusterMessage, ClusterOverview, DatabaseStatus } from './messages.js';
-import type { Health, NodeHandle } from './node.js';
+import type { Health, NodeHandle, ServedCertificates } from './node.js';
 import { memoryTransport } from './transport/memoryDefault.js';
 import type { Transport } from './transport/types.js';
 import { webSocketTransport } from './transport/webSocket.js';
@@ -63,6 +64,7 @@ export class RunningNode implements NodeHandle {
   readonly cluster: ActorRef<ClusterMessage>;
   readonly environment: Environment;
   readonly log: Logger;
+  readonly certificates: ServedCertificates;
   readonly #databases: OpenDatabases;
   readonly #startedMs: number;
   /** Nothing of others was here at the start, and none of them has been met. */
@@ -96,6 +98,7 @@ export class RunningNode implements NodeHandle {
       },
     });
     const trust = new Trust();
+    this.certificates = trust.operations;
     const transport = options.transport ?? transportFor(config, trust);
     const files = databaseFiles(config.storage);
     const resources = { config, environment, log, transport, trust, files };
@@ -159,6 +162,14 @@ export class RunningNode implements NodeHandle {
 
   authenticateToken(token: string): Promise<TokenBearer> {
     return this.ask<TokenBearer>((replyTo) => ({ type: 'token.authenticate', token, replyTo }));
+  }
+
+  authenticateCertificate(certificate: X509Certificate): Promise<User> {
+    return this.ask<User>((replyTo) => ({
+      type: 'certificate.authenticate',
+      certificate,
+      replyTo,
+    }));
   }
 
   async health(): Promise<Health> {

@@ -37,6 +37,7 @@ export const bookkeepingTables: ReadonlySet<string> = new Set([GENERATIONS, 'hdb
 export const operationsInstead: ReadonlyMap<string, string> = new Map([
   ['hdb_user', 'add_user, alter_user and drop_user'],
   ['hdb_role', 'add_role, alter_role and drop_role'],
+  ['hdb_certificate', 'add_certificate and remove_certificate'],
 ]);
 
 /** Attributes that no search shows, and none may ask for. */
@@ -82,6 +83,7 @@ export const systemTables: readonly TableDefinition[] = [
       'hostnames',
       'ciphers',
       'fileTimestamp',
+      'is_provided',
       'details',
     ],
     false,

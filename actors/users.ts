@@ -3,10 +3,12 @@
  * by clusterSupervisor; the rows are in `system` and replicate with it. They are read for every login, so that what
  * changes on another node counts here as soon as it has arrived.
  */
+import type { X509Certificate } from 'node:crypto';
 import { SkeinError } from '../protocol/errors.js';
 import type { RecordObject, User } from '../protocol/operations.js';
 import { limits } from '../protocol/limits.js';
 import { NO_RIGHTS } from '../protocol/permissions.js';
+import { commonNameOf, detailsOf } from '../security/certificates.js';
 import { generatePassword, hashPassword, verifyPassword } from '../security/credentials.js';
 import {
   hashToken,
@@ -22,6 +24,7 @@ import { isWellFormed } from '../protocol/bytes.js';
 import type { EntryNotes } from '../protocol/entry.js';
 import type { Environment } from './environment.js';
 import type { Reply } from './kernel/types.js';
+import { takesOperations } from './listener.js';
 import { LoginCache } from './loginCache.js';
 import { LoginPace } from './loginPace.js';
 import type { RouterMessage } from './messages.js';
@@ -109,6 +112,19 @@ export class UserDirectory {
     return { user: await this.#admitted(user), kind: claims.kind };
   }
 
+  /**
+   * The user of a certificate that TLS has judged: `http.mtls.user`, else its common name. UNAUTHENTICATED for one that has
+   * expired since, and when there is no such user.
+   */
+  async authenticateCertificate(certificate: X509Certificate): Promise<User> {
+    const { config, environment } = this.#parts;
+    const username = config.operationsApi.mtls?.user ?? commonNameOf(certificate.subject);
+    const isValid = environment.now() < detailsOf(certificate).validToMs;
+    const user = isValid && username !== undefined ? await this.find(username) : undefined;
+    if (!user) throw new SkeinError('UNAUTHENTICATED', 'Login failed');
+    return this.#admitted(user);
+  }
+
   /** For a user that was authenticated. NOT_FOUND when it is none of this cluster. */
   async issueToken({ username, superUser }: User, kind: TokenKind): Promise<string> {
     const { authentication } = this.#parts.config;
@@ -183,8 +199,9 @@ export class UserDirectory {
   async ensureFirstUser(
     passwordGenerated: (username: string, password: string) => void,
   ): Promise<void> {
-    const { authentication, operationsApi } = this.#parts.config;
-    if (!operationsApi.listen && authentication.adminPassword === undefined) return;
+    const { config } = this.#parts;
+    const { authentication } = config;
+    if (!takesOperations(config) && authentication.adminPassword === undefined) return;
     if ((await this.#all(USERS, 1)).length > 0) return;
     const username = authentication.adminUsername ?? 'admin';
     const password = authentication.adminPassword ?? generatePassword();

@@ -16,6 +16,7 @@ export interface Identity {
   readonly insecure?: ListenAddress;
   readonly secure?: ListenAddress;
   readonly operationsApi?: ListenAddress;
+  readonly secureOperationsApi?: ListenAddress;
   readonly debug?: ListenAddress;
 }
 
@@ -35,7 +36,7 @@ export function settleIdentity(
   return { name, url: settleUrl(input, { name, listening }, findings), ...listening };
 }
 
-type PortKey = 'insecure' | 'secure' | 'operationsApi' | 'debug';
+type PortKey = 'insecure' | 'secure' | 'operationsApi' | 'secureOperationsApi' | 'debug';
 type Listening = Partial<Record<PortKey, ListenAddress>>;
 interface ReadPort {
   readonly host?: string;
@@ -44,6 +45,7 @@ interface ReadPort {
 type Ports = Partial<Record<PortKey, ReadPort>>;
 
 const PATHS: Readonly<Record<PortKey, readonly string[]>> = {
+  secureOperationsApi: ['operationsApi', 'network', 'securePort'],
   operationsApi: ['operationsApi', 'network', 'port'],
   secure: ['replication', 'securePort'],
   insecure: ['replication', 'port'],
@@ -55,6 +57,7 @@ function readPorts(input: ConfigInput, openDefaultPorts: boolean, findings: Find
   const byDefault = openDefaultPorts ? defaultPorts(input) : {};
   const given: Record<PortKey, number | string | null | undefined> = {
     operationsApi: input.operationsApi?.network?.port,
+    secureOperationsApi: input.operationsApi?.network?.securePort,
     secure: input.replication?.securePort,
     insecure: input.replication?.port,
     debug: input.debug?.port,
@@ -73,12 +76,16 @@ function readPorts(input: ConfigInput, openDefaultPorts: boolean, findings: Find
 
 // A node that is told about a cluster takes part in it over TLS unless it is told a port without; one that is not,
 // has nothing to listen for.
-function defaultPorts({ replication }: ConfigInput): Partial<Record<PortKey, number>> {
+function defaultPorts({
+  replication,
+  operationsApi,
+}: ConfigInput): Partial<Record<PortKey, number>> {
   const { hostname, url, routes, port } = replication ?? {};
   const isTold = hostname !== undefined || isWebSocketUrl(url) || (routes ?? []).length > 0;
   const isInsecure = port !== undefined && port !== null;
+  const hasHttps = (operationsApi?.network?.securePort ?? null) !== null;
   return {
-    operationsApi: 9925,
+    ...(hasHttps ? {} : { operationsApi: 9925 }),
     debug: 9927,
     ...(isTold && !isInsecure && !isMemoryUrl(url) ? { secure: REPLICATION_PORT } : {}),
   };

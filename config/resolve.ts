@@ -12,7 +12,7 @@ import { settleIdentity, type Identity } from './identity.js';
 import { nameProblem } from './names.js';
 import { readRoutes, routeDefaultsOf } from './routes.js';
 import { parseTableDefinitions, repeatedTable } from './tableDefinitions.js';
-import { settleTls } from './tls.js';
+import { settleClientCertificates, settleTls } from './tls.js';
 import type { Config, ConfigInput, DatabaseSelection } from './types.js';
 import { checkInput, expected, propertyOf } from './validate.js';
 import { configSchema } from './schema.js';
@@ -125,7 +125,20 @@ function settleOperationsApi(
 ): Config['operationsApi'] {
   const path = ['operationsApi', 'tls'];
   const tls = settleTls(input.operationsApi?.tls, { path, rootPath }, findings);
-  return { ...optional('listen', identity.operationsApi), ...(tls.length > 0 && { tls }) };
+  const secure = identity.secureOperationsApi;
+  const given = input.http?.mtls;
+  if (given && secure === undefined)
+    findings.warn(
+      ['http', 'mtls'],
+      'http.mtls has no effect without operationsApi.network.securePort',
+    );
+  const mtls = secure && settleClientCertificates(given, { tls, rootPath }, findings);
+  return {
+    ...optional('listen', identity.operationsApi),
+    ...optional('secure', secure),
+    ...(tls.length > 0 && { tls }),
+    ...optional('mtls', mtls),
+  };
 }
 
 /** Links over TLS always need certificates on both ends; only how those are checked can be set. */

@@ -192,13 +192,8 @@ const replication: ConfigSchema = { ...replicationKeys, patternProperties: forei
 
 const operationsApi = section('The HTTP endpoint that takes operations.', {
   network: section('Where it listens.', {
-    port: port('HTTP port.', { defaultText: '9925' }),
-    securePort: port('HTTPS port.', {
-      defaultText: 'off',
-      ...refused(
-        'TLS for the operations API is not available yet, configure operationsApi.network.port',
-      ),
-    }),
+    port: port('HTTP port.', { defaultText: '9925 unless securePort is set' }),
+    securePort: port('HTTPS port.', { defaultText: 'off' }),
     domainSocket: {
       type: ['string', 'boolean'],
       description: 'Unix socket.',
@@ -206,30 +201,36 @@ const operationsApi = section('The HTTP endpoint that takes operations.', {
     },
     ...foreignSections.network,
   }),
-  tls: { ...tlsFiles, ...later() },
+  tls: {
+    ...tlsFiles,
+    type: ['object', 'array'],
+    items: tlsFiles,
+    defaultText: 'those of tls',
+  },
   ...foreignSections.operationsApi,
 });
 
-const http = section(
-  'The REST endpoint.',
-  {
-    port: port('HTTP port.'),
-    securePort: port('HTTPS port.'),
-    mtls: {
-      type: ['boolean', 'object'],
-      description: 'Client certificates as users.',
-      additionalProperties: false,
-      properties: {
-        required: flag('Refuse connections without a client certificate.'),
-        user: text('User for every certificate; default: its common name.'),
-        certificateAuthority: text('Authority of the client certificates.'),
-        certificateVerification,
+const http = section('HTTP endpoints: what all of them do, and the REST endpoint.', {
+  port: port('REST over HTTP.', later()),
+  securePort: port('REST over HTTPS.', later()),
+  mtls: {
+    ...section('Client certificates as users, on the HTTPS port of the operations API.', {
+      required: flag('Refuse connections without such a certificate.', { defaultText: 'false' }),
+      user: text('User for every certificate.', { defaultText: 'its common name' }),
+      certificateAuthority: text('Authorities of the client certificates: PEM text or file.', {
+        defaultText: 'operationsApi.tls.certificateAuthority',
+      }),
+      certificateVerification: {
+        ...certificateVerification,
+        ...refused('the revocation of client certificates is not checked by this version', false),
       },
-    },
-    ...foreignSections.http,
+    }),
+    type: ['object', 'boolean'],
+    expected: 'true, false, or a section with required, user, certificateAuthority',
+    defaultText: 'false',
   },
-  later(),
-);
+  ...foreignSections.http,
+});
 
 const storage = section('Where and how data is kept.', {
   path: text('Directory of the databases, relative to rootPath.', {

@@ -1,10 +1,10 @@
 /**
- * Certificates that an operator provides: the entries under `tls`, settled. Called by resolve.ts. Opens no files: whoever
- * uses an entry reads what it names.
+ * Certificates that an operator provides: the entries under `tls` and `operationsApi.tls`, and the authorities of clients,
+ * settled. Called by resolve.ts. Opens no files: whoever uses an entry reads what it names.
  */
 import { isAbsolute, join } from 'node:path';
 import { quoted, type Findings } from './findings.js';
-import type { PemSource, TlsEntry, TlsInput } from './types.js';
+import type { ClientCertificates, ConfigInput, PemSource, TlsEntry, TlsInput } from './types.js';
 
 /** Where the compatible product looks for the key of a certificate that comes without one. */
 export const DEFAULT_KEY_FILE = join('keys', 'privateKey.pem');
@@ -20,6 +20,26 @@ export const settleTls = (
     const path = isList(given) ? [...place.path, `${index}`] : place.path;
     return settleEntry(entry, { path, rootPath: place.rootPath }, findings) ?? [];
   });
+};
+
+/** Undefined: no client certificates are asked for. Whose count has to be said: authorities of nodes are none of clients. */
+export const settleClientCertificates = (
+  given: NonNullable<ConfigInput['http']>['mtls'],
+  { tls, rootPath }: { tls: readonly TlsEntry[]; rootPath: string },
+  findings: Findings,
+): ClientCertificates | undefined => {
+  if (given === undefined || given === false) return undefined;
+  const { required = false, user, certificateAuthority } = given === true ? {} : given;
+  const authority =
+    certificateAuthority === undefined
+      ? tls.find((entry) => entry.authority)?.authority
+      : readSource(certificateAuthority, rootPath);
+  if (authority === undefined) {
+    const path = ['http', 'mtls', 'certificateAuthority'];
+    findings.problem(path, `${quoted(path)} must name the authority of the clients`);
+    return undefined;
+  }
+  return { required, authority, ...(user !== undefined && { user }) };
 };
 
 const isList = (given: unknown): given is readonly TlsInput[] => Array.isArray(given);

@@ -42,6 +42,15 @@ export interface TlsEntry {
   readonly ciphers?: string;
 }
 
+export interface ClientCertificates {
+  /** Connections without a certificate of these authorities are refused. */
+  readonly required: boolean;
+  /** Whom every such certificate stands for; absent: the user that is its common name. */
+  readonly user?: string;
+  /** Nobody else's certificates count. */
+  readonly authority: PemSource;
+}
+
 export interface DatabaseSelection {
   readonly name: string;
 }
@@ -84,9 +93,14 @@ export interface Config {
   };
   readonly tls: readonly TlsEntry[];
   readonly operationsApi: {
+    /** HTTP; absent: not listening there. */
     readonly listen?: ListenAddress;
+    /** HTTPS; absent: not listening there. */
+    readonly secure?: ListenAddress;
     /** Absent: those of the node. */
     readonly tls?: readonly TlsEntry[];
+    /** Client certificates as users, on the HTTPS port; absent: none is asked for. */
+    readonly mtls?: ClientCertificates;
   };
   readonly debug: { readonly listen?: ListenAddress; readonly allowCrash: boolean };
   readonly storage: {
@@ -144,10 +158,15 @@ export interface ConfigInput {
   node?: { hostname?: string | number; url?: string };
   tls?: TlsInput | readonly TlsInput[];
   operationsApi?: {
-    tls?: TlsInput;
-    network?: { port?: number | string | null; [key: string]: unknown };
+    tls?: TlsInput | readonly TlsInput[];
+    network?: {
+      port?: number | string | null;
+      securePort?: number | string | null;
+      [key: string]: unknown;
+    };
     [key: string]: unknown;
   };
+  http?: { mtls?: boolean | HttpMtlsInput; [key: string]: unknown };
   debug?: { port?: number | string | null; allowCrash?: boolean };
   storage?: {
     path?: string;
@@ -186,6 +205,13 @@ export interface TlsInput {
   hostnames?: string | readonly string[];
   uses?: string | readonly string[];
   ciphers?: string;
+}
+
+export interface HttpMtlsInput {
+  required?: boolean;
+  user?: string;
+  certificateAuthority?: string;
+  certificateVerification?: boolean | Readonly<Record<string, unknown>>;
 }
 
 export interface RouteInput {

@@ -12,6 +12,10 @@ import {
   targetProperties,
   type NormalisedClusterOperation,
 } from './schemas/clusterSchemas.js';
+import {
+  certificateFields,
+  type NormalisedCertificateOperation,
+} from './schemas/certificateSchemas.js';
 import { userFields, type NormalisedUserOperation } from './schemas/userSchemas.js';
 import { NAME_KEYWORD } from './schemas/wording.js';
 
@@ -106,6 +110,7 @@ export type NormalisedOperation =
   | NormalisedClusterOperation
   | { readonly operation: 'cluster_status' }
   | { readonly operation: 'system_information'; readonly attributes?: readonly string[] }
+  | NormalisedCertificateOperation
   | NormalisedUserOperation;
 
 export type NormalisedOperationName = NormalisedOperation['operation'];
@@ -206,13 +211,17 @@ const shape = (
   hasDefaultDatabase: options.hasDefaultDatabase ?? Object.hasOwn(properties, 'database'),
 });
 
-const userShapes = () =>
+type FieldTable = Readonly<
+  Record<string, { readonly required: readonly string[]; readonly properties: Properties }>
+>;
+
+const shapesOf = <Table extends FieldTable>(table: Table): Record<keyof Table, OperationShape> =>
   Object.fromEntries(
-    Object.entries(userFields).map(([operation, { required, properties }]) => [
+    Object.entries(table).map(([operation, { required, properties }]) => [
       operation,
       shape(required, properties),
     ]),
-  ) as Record<NormalisedUserOperation['operation'], OperationShape>;
+  ) as Record<keyof Table, OperationShape>;
 
 const expiresAt: Schema = { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
 const write = shape(['table', 'records'], { ...inTable, records: list, expiresAt });
@@ -275,7 +284,8 @@ const shapes: { readonly [Name in NormalisedOperationName]: OperationShape } = {
   cluster_get_routes: shape([], {}),
   cluster_status: shape([], {}),
   system_information: shape([], { attributes: { type: 'array', items: { type: 'string' } } }),
-  ...userShapes(),
+  ...shapesOf(certificateFields),
+  ...shapesOf(userFields),
 };
 
 /** By plain name; a Map, so that `constructor` is no operation. */

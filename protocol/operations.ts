@@ -146,6 +146,18 @@ export type Operation =
   | { operation: 'cluster_get_routes' }
   | { operation: 'cluster_status' }
   | { operation: 'system_information'; attributes?: string[] }
+  | {
+      operation: 'add_certificate';
+      certificate: string;
+      is_authority: boolean;
+      name?: string;
+      private_key?: string;
+      hosts?: string[];
+      uses?: string[];
+      ciphers?: string;
+    }
+  | { operation: 'list_certificates' }
+  | { operation: 'remove_certificate'; name: string }
   | { operation: 'add_user'; username: string; password: string; role: string; active?: boolean }
   | {
       operation: 'alter_user';

@@ -32,6 +32,7 @@ import { NAME_KEYWORD, problemTexts, type Failure } from './schemas/wording.js';
 
 export { recordKey } from './schemas/recordKey.js';
 export type { NormalisedOperation, Schema } from './operationSchemas.js';
+export type { NormalisedCertificateOperation } from './schemas/certificateSchemas.js';
 export type { NormalisedUserOperation } from './schemas/userSchemas.js';
 export type {
   DirectionLists,

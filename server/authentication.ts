@@ -1,7 +1,8 @@
 /**
- * Who sends a request: the `Authorization` header, credentials in the body, or the local super user.
- * Called by operationsApi.ts; the node itself checks passwords and tokens.
+ * Who sends a request: the `Authorization` header, the client's certificate, credentials in the body, or the local super
+ * user. Called by operationsApi.ts; the node itself checks passwords, tokens and whom a certificate stands for.
  */
+import { TLSSocket } from 'node:tls';
 import type { FastifyRequest } from 'fastify';
 import type { NodeHandle } from '../actors/node.js';
 import { SkeinError } from '../protocol/errors.js';
@@ -36,7 +37,23 @@ export const requesterOfHeader = async (
 };
 
 /**
- * The user of a request without that header, and the operation without the credentials that were used.
+ * Who is named by the certificate of a connection that TLS has judged; undefined without one. The header goes first: who
+ * sends it says whom this request is to run as. Throws 401.
+ */
+export const requesterOfCertificate = async (
+  node: NodeHandle,
+  request: FastifyRequest,
+): Promise<Requester | undefined> => {
+  const { socket } = request.raw;
+  if (!(socket instanceof TLSSocket) || !socket.authorized) {
+    return undefined;
+  }
+  const certificate = socket.getPeerX509Certificate();
+  return certificate && { user: active(await node.authenticateCertificate(certificate)) };
+};
+
+/**
+ * The user of a request with neither, and the operation without the credentials that were used.
  * Throws 401 `Must login` when there are none and the local rule does not apply.
  */
 export const userOfBody = async (

@@ -10,6 +10,8 @@ import type { DoorLogger } from './logger.js';
 export interface OpenDoors {
   /** `http://host:port`; absent when not configured. */
   readonly operationsApi?: string;
+  /** `https://host:port`. */
+  readonly secureOperationsApi?: string;
   readonly debug?: string;
   /** Resolves when no door is open any more; the node itself is left running. */
   close(): Promise<void>;
@@ -27,10 +29,13 @@ export const openDoors = async (
   try {
     const operationsApi = await openOperationsApi(node, options);
     doors.push(...presentOf(operationsApi));
+    const secureOperationsApi = await openSecureOperationsApi(node, options);
+    doors.push(...presentOf(secureOperationsApi));
     const debug = await openDebugEndpoint(node, options);
     doors.push(...presentOf(debug));
     return {
       ...(operationsApi === undefined ? {} : { operationsApi: operationsApi.address }),
+      ...(secureOperationsApi && { secureOperationsApi: secureOperationsApi.address }),
       ...(debug === undefined ? {} : { debug: debug.address }),
       close,
     };
@@ -51,6 +56,17 @@ const openOperationsApi = async (
   }
   const { startOperationsApi } = await import('./operationsApi.js');
   return startOperationsApi(node, options);
+};
+
+const openSecureOperationsApi = async (
+  node: NodeHandle,
+  options: { readonly logger?: DoorLogger },
+): Promise<Door | undefined> => {
+  if (node.config.operationsApi.secure === undefined) {
+    return undefined;
+  }
+  const { startSecureOperationsApi } = await import('./operationsApi.js');
+  return startSecureOperationsApi(node, options);
 };
 
 const openDebugEndpoint = async (

@@ -1,16 +1,18 @@
 /**
- * What both HTTP doors have in common: opening at an address, saying why that failed, closing in time.
+ * What all HTTP doors have in common: opening at an address, saying why that failed, closing in time.
  * Called by operationsApi.ts and debugEndpoint.ts; knows no routes.
  */
+import { createServer as createHttpsServer, type Server } from 'node:https';
 import { fastify, type FastifyInstance } from 'fastify';
-import type { ListenAddress } from '../config/types.js';
+import type { ServedCertificates } from '../actors/node.js';
+import type { ClientCertificates, ListenAddress } from '../config/types.js';
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import { limits } from '../protocol/limits.js';
 import { httpUrl, isLoopbackName } from './loopback.js';
 
 /** An open door. */
 export interface Door {
-  /** `http://host:port` with the port that was really opened. */
+  /** `http://host:port`, or `https://`, with the port that was really opened. */
   readonly address: string;
   /** Takes no new requests, lets running ones finish for up to half of `limits.stopMsMax`. */
   close(): Promise<void>;
@@ -21,40 +23,79 @@ const REQUEST_MS_MAX = 300_000;
 /** Longest URL path segment: an actor's path, escaped. */
 const PATH_CHARACTERS_MAX = 4096;
 
-export const createServer = (): FastifyInstance =>
-  fastify({
-    logger: false,
-    requestTimeout: REQUEST_MS_MAX,
-    routerOptions: { maxParamLength: PATH_CHARACTERS_MAX },
-    return503OnClosing: true,
-  });
+/** Time for the handshake of TLS, milliseconds. */
+const HANDSHAKE_MS_MAX = 10_000;
+
+const OPTIONS = {
+  logger: false,
+  requestTimeout: REQUEST_MS_MAX,
+  routerOptions: { maxParamLength: PATH_CHARACTERS_MAX },
+  return503OnClosing: true,
+} as const;
+
+export const createServer = (): FastifyInstance => fastify(OPTIONS);
 
 /**
+ * The same over TLS. New connections are shown the certificates of the moment. Client certificates are asked for, and
+ * judged by Node, when `clients` is given. UNAVAILABLE while there is no certificate.
+ */
+export const createSecureServer = (
+  certificates: ServedCertificates,
+  clients: ClientCertificates | undefined,
+): FastifyInstance => {
+  const defaults = certificates.defaultOptions();
+  return fastify({
+    ...OPTIONS,
+    serverFactory: (handler) => {
+      const server: Server = createHttpsServer(
+        {
+          ...defaults,
+          requestCert: clients !== undefined,
+          rejectUnauthorized: clients?.required ?? false,
+          handshakeTimeout: HANDSHAKE_MS_MAX,
+          SNICallback: (serverName, answer) => answer(null, certificates.contextFor(serverName)),
+        },
+        handler,
+      );
+      const replace = (): void => server.setSecureContext(certificates.defaultOptions());
+      server.once('close', certificates.onReplaced(replace));
+      return server;
+    },
+  });
+};
+
+/**
+ * `secureKey`: the setting of the door with TLS that could be opened instead.
  * Throws INVALID_CONFIGURATION naming `key`, the address and what is wrong with it, and INSECURE_ADDRESS for an
  * address beyond loopback: without TLS, passwords and data would cross a network in the clear.
  */
 export const openDoor = async (
   server: FastifyInstance,
-  options: { key: string; listen: ListenAddress },
+  options: { key: string; listen: ListenAddress; secure?: boolean; secureKey?: string },
 ): Promise<Door> => {
-  const { key, listen } = options;
-  if (!isLoopbackName(listen.host))
+  const { key, listen, secure = false, secureKey } = options;
+  const instead = secureKey === undefined ? '' : `${secureKey}, or `;
+  const scheme = secure ? 'https' : 'http';
+  if (!secure && !isLoopbackName(listen.host))
     throw new SkeinError(
       'INSECURE_ADDRESS',
-      `${key}: refuses to listen on ${httpUrl(listen)} without TLS; use a loopback address, for instance 127.0.0.1:${listen.port}`,
+      `${key}: refuses to listen on ${httpUrl(listen)} without TLS; use ${instead}a loopback address, for instance 127.0.0.1:${listen.port}`,
     );
   try {
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {
     throw new SkeinError(
       'INVALID_CONFIGURATION',
-      `${key}: cannot listen on ${httpUrl(listen)}: ${reasonOf(error)}`,
+      `${key}: cannot listen on ${httpUrl(listen, scheme)}: ${reasonOf(error)}`,
       { cause: error },
     );
   }
   const bound = server.server.address();
   const port = typeof bound === 'object' && bound !== null ? bound.port : listen.port;
-  return { address: httpUrl({ host: listen.host, port }), close: () => closeInTime(server) };
+  return {
+    address: httpUrl({ host: listen.host, port }, scheme),
+    close: () => closeInTime(server),
+  };
 };
 
 const closeInTime = async (server: FastifyInstance): Promise<void> => {

@@ -20,6 +20,8 @@ export const hostNameOf = (header: string | undefined): string | undefined => {
   return new URL(`http://${header}/`).hostname.replace(/^\[|\]$/g, '');
 };
 
-/** `http://host:port`, with brackets around an IPv6 address. */
-export const httpUrl = (at: { host: string; port: number }): string =>
-  `http://${hostForUrl(at.host)}:${at.port}`;
+/** `http://host:port`, or `https://`, with brackets around an IPv6 address. */
+export const httpUrl = (
+  at: { host: string; port: number },
+  scheme: 'http' | 'https' = 'http',
+): string => `${scheme}://${hostForUrl(at.host)}:${at.port}`;

@@ -12,13 +12,14 @@ import type { User } from '../protocol/operations.js';
 import {
   addressOf,
   CHALLENGE,
+  requesterOfCertificate,
   requesterOfHeader,
   unauthenticated,
   userOfBody,
   type Requester,
 } from './authentication.js';
 import { errorAnswer, HttpRefusal } from './httpErrors.js';
-import { createServer, openDoor, type Door } from './httpServer.js';
+import { createSecureServer, createServer, openDoor, type Door } from './httpServer.js';
 import { createLogger, type DoorLogger } from './logger.js';
 import { encodeAnswer, errorType, negotiate, type AnswerType } from './mediaTypes.js';
 import { registerProbes } from './probes.js';
@@ -43,8 +44,35 @@ export const startOperationsApi = async (
   if (listen === undefined) {
     throw new SkeinError('INVALID_CONFIGURATION', 'operationsApi.network.port is not configured');
   }
+  const server = served(createServer(), node, options);
+  return openDoor(server, { key: 'operationsApi.network.port', listen, secureKey: SECURE_PORT });
+};
+
+const SECURE_PORT = 'operationsApi.network.securePort';
+
+/**
+ * The same over TLS at `node.config.operationsApi.secure`. Throws INVALID_CONFIGURATION when that is absent or cannot be
+ * opened.
+ */
+export const startSecureOperationsApi = async (
+  node: NodeHandle,
+  options: { readonly logger?: DoorLogger } = {},
+): Promise<Door> => {
+  const key = SECURE_PORT;
+  const { secure: listen, mtls } = node.config.operationsApi;
+  if (listen === undefined) {
+    throw new SkeinError('INVALID_CONFIGURATION', `${key} is not configured`);
+  }
+  const server = served(createSecureServer(node.certificates, mtls), node, options);
+  return openDoor(server, { key, listen, secure: true });
+};
+
+const served = (
+  server: FastifyInstance,
+  node: NodeHandle,
+  options: { readonly logger?: DoorLogger },
+): FastifyInstance => {
   const logger = options.logger ?? createLogger(node.config.logging.level);
-  const server = createServer();
   server.decorateRequest('operationName', undefined);
   // The body stays unread until the handler knows who asks, and so how much may be read.
   server.removeAllContentTypeParsers();
@@ -52,7 +80,7 @@ export const startOperationsApi = async (
   server.post('/', (request, reply) => answerOperation(node, request, reply));
   registerProbes(server, node);
   answerFailures(server, logger);
-  return openDoor(server, { key: 'operationsApi.network.port', listen });
+  return server;
 };
 
 const answerOperation = async (
@@ -72,12 +100,13 @@ const answerOperation = async (
   return reply.headers(headers).send(body);
 };
 
-/** Header first: only who is known by it may send more than the small limit. */
+/** Header or certificate first: only who is known by it may send more than the small limit. */
 const authenticatedOperation = async (
   node: NodeHandle,
   request: FastifyRequest,
 ): Promise<{ user: User; operation: Record<string, unknown> }> => {
-  const requester = await requesterOfHeader(node, request);
+  const requester =
+    (await requesterOfHeader(node, request)) ?? (await requesterOfCertificate(node, request));
   const type = requestType(request.headers);
   const mayBeLarge = requester !== undefined && requester.refreshToken === undefined;
   const bytes = await readBody(request.body as Readable | undefined, {

@@ -4,11 +4,11 @@
  */
 import { startNode as startBare, type Node, type StartNodeOptions } from '../actors/embed/node.js';
 import type { ConfigInput } from '../config/types.js';
-import { openDoors } from './doors.js';
+import { openDoors, type OpenDoors } from './doors.js';
 
 export interface ServedNode extends Node {
-  /** `http://host:port` of each door that is open; with port 0 in the configuration, the port it got. */
-  readonly doors: { readonly operationsApi?: string; readonly debug?: string };
+  /** `http://host:port`, or `https://`, of each door that is open; with port 0 in the configuration, the port it got. */
+  readonly doors: Omit<OpenDoors, 'close'>;
 }
 
 /**

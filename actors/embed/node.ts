@@ -84,6 +84,8 @@ export const embedded = (core: RunningNode): Node => {
     send: (operation, options) => core.execute(operation, options),
     authenticate: (credentials) => core.authenticate(credentials),
     authenticateToken: (token) => core.authenticateToken(token),
+    authenticateCertificate: (certificate) => core.authenticateCertificate(certificate),
+    certificates: core.certificates,
     health: () => core.health(),
     tree: () => core.tree(),
     deadLetters: () => core.deadLetters(),

@@ -8,6 +8,7 @@ import { limits } from '../../protocol/limits.js';
 import { isLeap, type MemberFact } from '../../protocol/membership.js';
 import { rulesProblem } from '../../protocol/rowRules.js';
 import { compileSchema, type Replicates, type TableSubscription } from '../../protocol/validate.js';
+import type { TokenKeyTexts } from '../../security/tokens.js';
 import { listens } from '../listener.js';
 import type { MembershipView } from '../messages.js';
 import { PeerRefused } from '../peerOperation.js';
@@ -35,6 +36,8 @@ export interface AddNodeBack {
   readonly authorization?: string;
   /** The sender wants to be signed under `hostname`; PEM. */
   readonly csr?: string;
+  /** The sender joins, and takes over the keys that sign tokens. */
+  readonly wants_token_keys?: boolean;
   /** The authority to trust for the sender, who has a certificate already; PEM. */
   readonly cert_auth?: string;
 }
@@ -66,6 +69,8 @@ export interface JoinAnswer {
   readonly signingCA?: string;
   /** The authority to trust for the node that answers. */
   readonly usingCA?: string;
+  /** Secrets. */
+  readonly tokenKeys?: TokenKeyTexts;
 }
 
 const text = { type: 'string', minLength: 1, maxLength: limits.nameCharactersMax * 2 } as const;
@@ -92,6 +97,7 @@ const schemas = {
       authorization: { type: 'string', maxLength: 10_000 },
       csr: pem,
       cert_auth: pem,
+      wants_token_keys: { type: 'boolean' },
     },
   },
   remove_node_back: {
@@ -117,6 +123,12 @@ const answerProblems = compileSchema({
     certificate: pem,
     signingCA: pem,
     usingCA: pem,
+    tokenKeys: {
+      type: 'object',
+      required: ['privateKey', 'publicKey', 'passphrase'],
+      additionalProperties: false,
+      properties: { privateKey: pem, publicKey: pem, passphrase: text },
+    },
   },
 });
 

@@ -21,6 +21,7 @@ import {
   type JoinRules,
   type ToldRules,
 } from './memberRules.js';
+import { asksForTokenKeys, takeTokenKeys } from './tokenKeyHandover.js';
 
 export const addNode = async (context: OperationContext, fields: NodeFields): Promise<string> => {
   const { name, problem } = await join(context, 'add_node', fields);
@@ -126,7 +127,9 @@ const join = async (
     proposal,
     offer,
   });
-  const trust = answer ? await accepted(offer, { target, answer }) : { own: {}, target: {} };
+  const trust = answer
+    ? await accepted(context, offer, { target, answer, view, fields })
+    : NO_TRUST;
   const lives = [own, target.name].map((name) => ({
     name,
     generation: Math.max(proposal[name] ?? 1, answer?.generations[name] ?? 1),
@@ -181,8 +184,7 @@ const askTarget = async (
   },
 ): Promise<{ answer: JoinAnswer | null; problem: string | null }> => {
   const { target, fields, told, proposal, offer } = request;
-  const retained = view.nodes.find(({ name }) => name === target.name)?.authorization;
-  const authorization = fields.authorization ?? retained ?? undefined;
+  const authorization = authorizationFor(view, target, fields);
   try {
     const answer = await context.callPeer({
       name: target.name,
@@ -199,6 +201,9 @@ const askTarget = async (
         ...told,
         ...(fields.retain_authorization === true && { authorization }),
         ...offer.body,
+        ...(asksForTokenKeys(view, { url: target.url, authorization }) && {
+          wants_token_keys: true,
+        }),
       },
     });
     return { answer: readJoinAnswer(answer, target.name, view.facts), problem: null };
@@ -218,12 +223,27 @@ const askTarget = async (
   }
 };
 
+const authorizationFor = (
+  view: MembershipView,
+  { name }: Target,
+  { authorization }: NodeFields,
+): string | undefined =>
+  authorization ?? view.nodes.find((node) => node.name === name)?.authorization ?? undefined;
+
+const NO_TRUST: Trusted = { own: {}, target: {} };
+
 const accepted = async (
+  context: OperationContext,
   offer: Offer,
-  { target, answer }: { target: Target; answer: JoinAnswer },
+  parts: { target: Target; answer: JoinAnswer; view: MembershipView; fields: NodeFields },
 ): Promise<Trusted> => {
+  const { target, answer, view, fields } = parts;
+  const authorization = authorizationFor(view, target, fields);
   try {
-    return await offer.accept(answer);
+    const trust = await offer.accept(answer);
+    if (asksForTokenKeys(view, { url: target.url, authorization }))
+      await takeTokenKeys(context, answer);
+    return trust;
   } catch (error) {
     throw failure(target, error);
   }

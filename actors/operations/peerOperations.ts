@@ -23,6 +23,7 @@ import {
   type PeerOperation,
   type RemoveNodeBack,
 } from './joining.js';
+import { tokenKeysFor } from './tokenKeyHandover.js';
 
 export interface PeerRequest {
   readonly operation: Readonly<Record<string, unknown>>;
@@ -46,7 +47,12 @@ export const runPeerOperation = async (
   const member = await authorise(context, view, request);
   switch (operation.operation) {
     case 'add_node_back':
-      return addNodeBack(context, view, senderOf(request, member, operation), operation);
+      return addNodeBack(
+        context,
+        view,
+        { request, from: senderOf(request, member, operation) },
+        operation,
+      );
     case 'remove_node_back':
       return removeNodeBack(context, view, senderOf(request, member, operation), operation);
     case 'sign_certificate':
@@ -124,7 +130,7 @@ const basicCredentials = (header: string): { username: string; password: string 
 const addNodeBack = async (
   context: OperationContext,
   view: MembershipView,
-  from: NodeName,
+  { request, from }: { request: PeerRequest; from: NodeName },
   body: AddNodeBack,
 ): Promise<Record<string, unknown>> => {
   const own = context.config.node.name;
@@ -160,6 +166,7 @@ const addNodeBack = async (
   }));
   return {
     ...certified.answer,
+    ...(await tokenKeysFor(context, request, body)),
     nodeName: own,
     generations: Object.fromEntries(lives.map(({ name, generation }) => [name, generation])),
   };

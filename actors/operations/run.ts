@@ -4,11 +4,13 @@
  */
 import {
   validateOperation,
+  type NormalisedCertificateOperation,
   type NormalisedOperation,
   type NormalisedUserOperation,
 } from '../../protocol/validate.js';
 import { authorise, refuseReplicationFields, shownTo } from './authorising.js';
 import type { OperationContext } from './context.js';
+import { addCertificate, listCertificates, removeCertificate } from './certificates.js';
 import { addNode, configureCluster, removeNode, updateNode } from './members.js';
 import {
   deleteRecords,
@@ -109,8 +111,28 @@ const dispatch = (context: OperationContext, operation: NormalisedOperation): un
       return clusterStatus(context);
     case 'system_information':
       return systemInformation(operation.attributes);
+    case 'add_certificate':
+    case 'list_certificates':
+    case 'remove_certificate':
+      return dispatchCertificates(context, operation);
     default:
       return dispatchUsers(context, operation);
+  }
+};
+
+const dispatchCertificates = (
+  context: OperationContext,
+  operation: NormalisedCertificateOperation,
+): unknown => {
+  switch (operation.operation) {
+    case 'add_certificate':
+      return addCertificate(context, operation);
+    case 'list_certificates':
+      return listCertificates(context);
+    case 'remove_certificate':
+      return removeCertificate(context, operation);
+    default:
+      return operation satisfies never;
   }
 };
 

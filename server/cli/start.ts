@@ -96,6 +96,7 @@ const greeting = ({ node, doors, warnings }: Running): string => {
       replication.insecure === undefined ? undefined : node.config.node.url,
     ),
     ...doorLine('operations API', doors.operationsApi),
+    ...doorLine('operations API', doors.secureOperationsApi),
     ...doorLine('debug', doors.debug),
     `  data            ${storage.engine === 'memory' ? 'in memory only' : storage.path}`,
     ...warnings.map((warning) => `warning: ${warning}`),

@@ -4,6 +4,7 @@
  */
 import type { ActorSnapshot, ActorSystem, DeadLetter } from '../../actors/kernel/types.js';
 import type { Health, NodeHandle } from '../../actors/node.js';
+import { SecureContexts } from '../../actors/transport/secureContexts.js';
 import type { Credentials, TokenBearer } from '../../actors/users.js';
 import type { Config } from '../../config/types.js';
 import { nodeName } from '../../protocol/ids.js';
@@ -77,6 +78,10 @@ export const fakeNode = (options: FakeNodeOptions = {}): FakeNode => {
       if (bearer === undefined) throw new SkeinError('UNAUTHENTICATED', 'invalid token');
       return bearer;
     },
+    authenticateCertificate: async () => {
+      throw new SkeinError('UNAUTHENTICATED', 'Login failed');
+    },
+    certificates: new SecureContexts(),
     health: async () => {
       if (options.healthFails !== undefined) {
         throw options.healthFails;

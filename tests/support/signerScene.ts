@@ -11,6 +11,7 @@ import type { ActorRef, ActorSystem, Reply } from '../../actors/kernel/types.js'
 import type { KeyFiles } from '../../actors/keyFiles.js';
 import type { RouterMessage, SignerMessage } from '../../actors/messages.js';
 import { OwnCertificates, type SignedCertificate } from '../../actors/ownCertificates.js';
+import { ProvidedFiles } from '../../actors/providedFiles.js';
 import type { NodeResources } from '../../actors/resources.js';
 import { Trust } from '../../actors/trust.js';
 import { resolveConfig } from '../../config/resolve.js';
@@ -46,7 +47,13 @@ const STARTED_MS = Date.UTC(2030, 0, 1);
 
 export const startSigner = async (
   t: ExecutionContext,
-  options: { name?: string; askMember?: AskMember; config?: ConfigInput; startedMs?: number } = {},
+  options: {
+    name?: string;
+    askMember?: AskMember;
+    config?: ConfigInput;
+    startedMs?: number;
+    publicAuthorities?: readonly string[];
+  } = {},
 ): Promise<SignerScene> => {
   const environment = createManualEnvironment(options.startedMs ?? STARTED_MS);
   const tables = new Map<string, Map<string, RecordObject>>();
@@ -70,6 +77,9 @@ export const startSigner = async (
             if (scene.broken) return message.replyTo.fail(new SkeinError('DAMAGED', 'no table'));
             return message.replyTo.ok([...table(message.table).values()]);
           case 'transaction.submit':
+            for (const write of message.writes)
+              for (const key of 'keys' in write ? write.keys : [])
+                table(write.table).delete(String(key));
             for (const write of message.writes)
               for (const record of 'records' in write ? write.records : [])
                 table(write.table).set(String(record['name']), {
@@ -138,11 +148,21 @@ export const startSigner = async (
     },
   };
   let signer: ActorRef<SignerMessage> | null = null;
+  const provided = new ProvidedFiles({ table: certificates, ...resources, now: environment.now });
+  await provided.takeAll();
   await own.prepare();
   const askMember =
     options.askMember ?? (() => Promise.reject(new Error('not asked in this test')));
   signer = system.spawn(
-    signerSpec({ resources, system: router, table: certificates, own, askMember }),
+    signerSpec({
+      resources,
+      system: router,
+      table: certificates,
+      own,
+      provided,
+      askMember,
+      ...(options.publicAuthorities && { publicAuthorities: options.publicAuthorities }),
+    }),
   );
   t.teardown(() => system.stop());
   await scene.ask((replyTo) => ({ type: 'identity.view', replyTo }));

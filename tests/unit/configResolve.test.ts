@@ -264,8 +264,16 @@ const PROBLEMS: readonly (readonly [unknown, string])[] = [
     "'schemas' names files, which only a node that runs as a program reads; give their text as 'schema'",
   ],
   [
-    { operationsApi: { network: { securePort: 9925 } } },
-    "'operationsApi.network.securePort' is not supported: TLS for the operations API is not available yet, configure operationsApi.network.port",
+    { operationsApi: { network: { securePort: 9925 } }, http: { mtls: true } },
+    "'http.mtls.certificateAuthority' must name the authority of the clients",
+  ],
+  [
+    { operationsApi: { network: { port: 9925, securePort: 9925 } } },
+    "'operationsApi.network.securePort' and 'operationsApi.network.port' are both 9925, each needs its own",
+  ],
+  [
+    { http: { mtls: { certificateVerification: true } } },
+    "'http.mtls.certificateVerification' is not supported: the revocation of client certificates is not checked by this version",
   ],
   [
     { replication: { shard: 1 } },
@@ -321,6 +329,39 @@ test('keys of the compatible product that mean nothing here are warned about onc
   ]);
 });
 
+test('the operations API is served over TLS beside or in place of HTTP', (t) => {
+  const api = (network: { port?: number; securePort?: number }): object =>
+    settle({ replication: { hostname: '127.0.0.3' }, operationsApi: { network } }, PROGRAM)
+      .operationsApi;
+  t.deepEqual(api({}), { listen: { host: '127.0.0.3', port: 9925 } });
+  t.deepEqual(api({ securePort: 9925 }), { secure: { host: '127.0.0.3', port: 9925 } });
+  t.deepEqual(api({ port: 9925, securePort: 9926 }), {
+    listen: { host: '127.0.0.3', port: 9925 },
+    secure: { host: '127.0.0.3', port: 9926 },
+  });
+});
+
+test('client certificates count when their authority is named for them', (t) => {
+  const network = { securePort: 9925 };
+  const mtls = (more: ConfigInput): unknown => settle(more).operationsApi.mtls;
+  const given = { required: true, user: 'robot', certificateAuthority: '/etc/clients.pem' };
+  t.deepEqual(mtls({ operationsApi: { network }, http: { mtls: given } }), {
+    required: true,
+    user: 'robot',
+    authority: { file: '/etc/clients.pem' },
+  });
+  const tls = { certificateAuthority: '/etc/api.pem' };
+  t.deepEqual(mtls({ operationsApi: { network, tls }, http: { mtls: true } }), {
+    required: false,
+    authority: { file: '/etc/api.pem' },
+  });
+  // Who may be a node may not therefore be a user.
+  t.throws(() => mtls({ operationsApi: { network }, tls, http: { mtls: true } }), {
+    message: /must name the authority of the clients/,
+  });
+  t.is(mtls({ operationsApi: { network }, http: { mtls: false } }), undefined);
+});
+
 test('documented keys of features that are not built are warned about', (t) => {
   const input = {
     http: { port: 9926, mtls: true },
@@ -328,10 +369,11 @@ test('documented keys of features that are not built are warned about', (t) => {
     logging: { auditLog: false },
   };
   t.deepEqual(warningsOf(input), [
-    'not supported by this version: http',
+    'not supported by this version: http.port',
     'not supported by this version: replication.failOver',
     'not supported by this version: replication.mtls.certificateVerification',
     'not supported by this version: logging.auditLog',
+    'http.mtls has no effect without operationsApi.network.securePort',
   ]);
 });
 

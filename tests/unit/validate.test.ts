@@ -452,6 +452,9 @@ const everyName: Record<OperationName, true> = {
   cluster_get_routes: true,
   cluster_status: true,
   system_information: true,
+  add_certificate: true,
+  list_certificates: true,
+  remove_certificate: true,
   user_info: true,
   add_user: true,
   alter_user: true,
@@ -472,7 +475,7 @@ test('every operation and every older name is known, and no other', (t) => {
     const rest = { records: [], primary_key: 'id', conditions: [{ attribute: 'a', value: 1 }] };
     const nodes = { hostname: 'b', connections: [], routes: ['b'] };
     const user = { username: 'u', password: 'p', role: 'r', permission: {}, id: 'r' };
-    const users = { ...user, refresh_token: 't' };
+    const users = { ...user, refresh_token: 't', certificate: 'c', is_authority: true, name: 'n' };
     t.notThrows(() => validateOperation({ ...body, ...rest, ...nodes, ...users }), operation);
   }
 });
