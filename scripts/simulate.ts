@@ -4,7 +4,7 @@
  * with its options; the same seed always gives the same run.
  */
 import { inspect, parseArgs } from 'node:util';
-import { FAULTS } from '../tests/support/simulatedOptions.js';
+import { FAULTS, longOptionsOf, optionsOf } from '../tests/support/simulatedOptions.js';
 import { simulate, type SimulationResult } from '../tests/support/simulatedCluster.js';
 
 const { values: given } = parseArgs({
@@ -15,8 +15,12 @@ const { values: given } = parseArgs({
     trace: { type: 'boolean', default: false },
     /** Go on after a failure, and list them all. */
     all: { type: 'boolean', default: false },
+    /** At least 200 writes and several faults in each. */
+    long: { type: 'boolean', default: false },
   },
 });
+
+const optionsFor = given.long ? longOptionsOf : optionsOf;
 
 /** One seed in so many is run twice. */
 const REPEATED_EVERY = 20;
@@ -51,18 +55,18 @@ async function main(): Promise<number> {
 
 async function problemOf(seed: number, totals: Map<string, number>): Promise<string | null> {
   const print = given.trace ? (line: string) => console.log(line) : undefined;
-  const result = await simulate(seed, print);
+  const result = await simulate(seed, print, optionsFor(seed));
   for (const [what, by] of result.totals) totals.set(what, (totals.get(what) ?? 0) + by);
   if (result.failure) return failureText(result);
   if (seed % REPEATED_EVERY !== 0) return null;
-  const again = await simulate(seed);
+  const again = await simulate(seed, undefined, optionsFor(seed));
   if (again.hash === result.hash) return null;
   return `seed ${seed} gave two different runs: ${result.hash} and ${again.hash}`;
 }
 
 function failureText({ options, failure, hash }: SimulationResult): string {
   const settings = inspect(options, { breakLength: 100, depth: 3 });
-  return `seed ${options.seed} failed (${hash}): ${failure?.stack ?? ''}\n${settings}\nreplay: node dist/scripts/simulate.js --seed ${options.seed} --trace`;
+  return `seed ${options.seed} failed (${hash}): ${failure?.stack ?? ''}\n${settings}\nreplay: node dist/scripts/simulate.js${given.long ? ' --long' : ''} --seed ${options.seed} --trace`;
 }
 
 function printTotals(totals: ReadonlyMap<string, number>): void {

@@ -41,8 +41,8 @@ const LOOK_MS = 100;
 export const simulate = async (
   seed: number,
   print?: (line: string) => void,
+  options: SimulationOptions = optionsOf(seed),
 ): Promise<SimulationResult> => {
-  const options = optionsOf(seed);
   const restore = useLimits(options.limits);
   try {
     const cluster = new SimulatedCluster(options, print);

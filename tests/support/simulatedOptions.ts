@@ -99,6 +99,20 @@ export const optionsOf = (seed: number): SimulationOptions => {
   };
 };
 
+/** The same with at least 200 writes, and at least as many faults of every possible kind as make five in that time. */
+export const longOptionsOf = (seed: number): SimulationOptions => {
+  const random = new SeededRandom(seed ^ 0x10e6);
+  const options = optionsOf(seed);
+  const possible = FAULTS.filter((fault) => isPossible(fault, options.mode, options.nodes.length));
+  return {
+    ...options,
+    writes: random.between(200, 260),
+    writeEveryMs: random.pick([10, 20, 40]),
+    faults: possible.filter((fault) => options.faults.includes(fault) || random.chance(0.5)),
+    faultEveryMs: random.pick([60, 200, 300]),
+  };
+};
+
 /** Now and then clocks differ by far more than is accepted. */
 const clocksOf = (
   random: SeededRandom,
