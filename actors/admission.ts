@@ -9,8 +9,8 @@ import type { Proven } from './transport/types.js';
 export interface AdmissionRules {
   /** Whether that node may connect now. */
   readonly admits: (name: NodeName) => boolean;
-  /** Serial numbers that are not accepted for that node, as they were written down. */
-  readonly revokedSerials: (name: NodeName) => readonly string[];
+  /** Whether that serial number is written down as not accepted for that node. */
+  readonly isRevoked: (name: NodeName, serial: string) => boolean;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
 }
@@ -38,25 +38,11 @@ export const admit = (proven: Proven, rules: AdmissionRules): Admission => {
 export const lapse = (
   proven: Proven,
   name: NodeName,
-  rules: Pick<AdmissionRules, 'revokedSerials' | 'nowMs'>,
+  rules: Pick<AdmissionRules, 'isRevoked' | 'nowMs'>,
 ): string | undefined => {
   if (proven.kind !== 'certificate') return undefined;
   const { serial, validToMs } = proven.certificate;
-  if (isRevokedSerial(serial, rules.revokedSerials(name)))
+  if (rules.isRevoked(name, serial))
     return `the certificate with the serial number ${serial} was revoked`;
   return validToMs < rules.nowMs ? 'the certificate has expired' : undefined;
 };
-
-/** Every hexadecimal spelling matches: case, colons, spaces, leading zeros, 0x. Anything else matches letter for letter. */
-export const isRevokedSerial = (serial: string, revoked: readonly string[]): boolean => {
-  const wanted = canonicalSerial(serial);
-  return revoked.some((entry) => entry === serial || canonicalSerial(entry) === wanted);
-};
-
-const canonicalSerial = (text: string): string =>
-  text
-    .trim()
-    .replace(/^0x/i, '')
-    .replaceAll(/[:\s]/g, '')
-    .replace(/^0+(?=.)/, '')
-    .toUpperCase();

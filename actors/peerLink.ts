@@ -170,7 +170,7 @@ export class PeerLink implements OpenLink {
   #hasLapsed(): boolean {
     const { peer, resources } = this.#parts;
     const reason = lapse(this.connection.proven, peer, {
-      revokedSerials: resources.trust.revokedSerials,
+      isRevoked: resources.trust.isRevoked,
       nowMs: resources.environment.now(),
     });
     if (reason === undefined) return false;

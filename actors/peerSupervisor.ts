@@ -162,7 +162,7 @@ class PeerSupervisor implements Actor<PeersMessage> {
     const { log, environment, trust } = this.#parts.resources;
     const admission = admit(connection.proven, {
       admits: (name) => this.#peers.has(name) || (this.#closing.get(name) ?? null) !== null,
-      revokedSerials: trust.revokedSerials,
+      isRevoked: trust.isRevoked,
       nowMs: environment.now(),
     });
     if ('reason' in admission) {
