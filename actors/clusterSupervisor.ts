@@ -82,6 +82,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   #clerks = 0;
   /** Operations of other nodes that are being answered. */
   #serving = 0;
+  /** Of these, those whose sender has proven nothing. */
+  #strangers = 0;
 
   private constructor(context: ActorContext<ClusterMessage>, parts: ClusterParts) {
     this.#context = context;
@@ -219,9 +221,16 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
   #serve(connection: Connection): void {
     if (this.#serving >= limits.peerOperationsMax)
       return refuseOperation(connection, 'too many operations of other nodes, try again later');
+    const isStranger = connection.proven.kind === 'unproven';
+    if (isStranger && this.#strangers >= limits.strangerOperationsMax)
+      return refuseOperation(connection, 'too many strangers, try again later');
     const { environment, log } = this.#parts.resources;
     this.#serving++;
-    const served = (): void => void this.#serving--;
+    if (isStranger) this.#strangers++;
+    const served = (): void => {
+      this.#serving--;
+      if (isStranger) this.#strangers--;
+    };
     this.#clerk<void>({
       operation: `of ${connection.remoteAddress}`,
       deadlineMs: limits.peerOperationMsMax * 2,
@@ -297,18 +306,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
 
   async #overview(): Promise<ClusterOverview> {
     const options = { timeoutMs: STATUS_MS, lane: 'control' } as const;
-    const [databases, peers, membership] = await Promise.all([
-      Promise.all(
-        this.#databases.routers.map((router) =>
-          this.#context
-            .ask<DatabaseStatus, RouterMessage>(
-              router,
-              (replyTo) => ({ type: 'database.status', replyTo }),
-              options,
-            )
-            .catch(() => null),
-        ),
-      ),
+    // Peers first: what they have brought by then, the databases know.
+    const [peers, membership] = await Promise.all([
       this.#peers
         ? this.#context.ask<PeerStatus[], PeersMessage>(
             this.#peers,
@@ -326,7 +325,24 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
             .catch(() => null)
         : null,
     ]);
-    return { databases: databases.filter((status) => status !== null), peers, membership };
+    const names = this.#databases.names;
+    const databases = await Promise.all(
+      names.map((name) =>
+        this.#context
+          .ask<DatabaseStatus, RouterMessage>(
+            this.#databases.router(name),
+            (replyTo) => ({ type: 'database.status', replyTo }),
+            options,
+          )
+          .catch(() => null),
+      ),
+    );
+    return {
+      databases: databases.filter((status) => status !== null),
+      silent: [...names.filter((_, at) => databases[at] === null), ...this.#databases.coming],
+      peers,
+      membership,
+    };
   }
 }
 

@@ -22,6 +22,7 @@ export class DatabaseSet {
   readonly #resources: NodeResources;
   /** Told when the databases that take part in replication are others. */
   readonly #changed: (databases: Databases) => void;
+  readonly #coming = new Set<DatabaseName>();
   readonly #routers = new Map<DatabaseName, ActorRef<RouterMessage>>();
   /** Of databases that do not replicate: the tables that do all the same. */
   #shared: ReadonlyMap<DatabaseName, readonly TableName[]> = new Map();
@@ -43,8 +44,9 @@ export class DatabaseSet {
     return [...this.#routers.keys()].sort();
   }
 
-  get routers(): readonly ActorRef<RouterMessage>[] {
-    return [...this.#routers.values()];
+  /** Offered by a peer, and being made. */
+  get coming(): readonly DatabaseName[] {
+    return [...this.#coming];
   }
 
   /** NOT_FOUND `database 'x' does not exist`. */
@@ -130,7 +132,9 @@ export class DatabaseSet {
     for (const database of databases) {
       if (this.#routers.has(database) || !this.#isNamed(database)) continue;
       if (this.#rules && isNothing(this.#rules.link(peer, database).receives)) continue;
+      this.#coming.add(database);
       await this.#follow(peer, database);
+      this.#coming.delete(database);
     }
   }
 

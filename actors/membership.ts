@@ -59,6 +59,14 @@ export const membershipSpec = (parts: MembershipParts): ActorSpec<MembershipMess
 });
 
 const READ_AGAIN_MS = 1_000;
+/** Writes that failed so may succeed later. */
+const NOT_NOW: ReadonlySet<string> = new Set([
+  'STORAGE_FAILED',
+  'UNAVAILABLE',
+  'OUTCOME_UNKNOWN',
+  'OVERLOADED',
+  'TIMEOUT',
+]);
 
 class Membership implements Actor<MembershipMessage> {
   readonly #context: ActorContext<MembershipMessage>;
@@ -73,6 +81,8 @@ class Membership implements Actor<MembershipMessage> {
   #isTold = false;
   /** Why the tables could not be read; then what was known before goes on. */
   #problem: string | null = null;
+  /** The problem with writing that was told of last. */
+  #unwritten = '';
 
   constructor(context: ActorContext<MembershipMessage>, parts: MembershipParts) {
     const { config } = parts.resources;
@@ -242,7 +252,7 @@ class Membership implements Actor<MembershipMessage> {
     this.#parts.peers.send(message, 'control');
   }
 
-  #carryOut(effect: MembershipEffect): void | Promise<void> {
+  #carryOut(effect: MembershipEffect): void | Promise<unknown> {
     const { peers, resources } = this.#parts;
     switch (effect.type) {
       case 'openPeer':
@@ -258,11 +268,11 @@ class Membership implements Actor<MembershipMessage> {
       case 'writeOwn':
         return this.#writeOwn(effect);
       case 'keepNotes':
-        return this.#submit(flowNotes(effect.notes), 'add_node');
+        return this.#submitOrRetry(flowNotes(effect.notes), 'add_node');
       case 'recordEnd':
-        return this.#submit([lifeWrite(effect.name, { ...effect, ended: true })], 'remove_node');
+        return this.#recordEnd(effect);
       case 'deleteRow':
-        return this.#submit([rowDelete(effect.name)], 'remove_node');
+        return this.#submitOrRetry([rowDelete(effect.name)], 'remove_node');
       case 'reportMismatch':
         resources.log.error(
           { node: resources.config.node.name, registered: [...this.#state.rows.keys()] },
@@ -274,11 +284,11 @@ class Membership implements Actor<MembershipMessage> {
     }
   }
 
-  #writeOwn(effect: Extract<MembershipEffect, { type: 'writeOwn' }>): Promise<void> {
+  #writeOwn(effect: Extract<MembershipEffect, { type: 'writeOwn' }>): Promise<boolean> {
     const { generation, url } = effect;
     const name = this.#parts.resources.config.node.name;
     const replicates = effect.replicates ?? (this.#state.rows.has(name) ? undefined : true);
-    return this.#submit(
+    return this.#submitOrRetry(
       [
         lifeWrite(name, { generation, ended: false }),
         rowWrite({
@@ -336,6 +346,30 @@ class Membership implements Actor<MembershipMessage> {
       replyTo.fail(
         error instanceof Error ? error : new SkeinError('UNAVAILABLE', messageOf(error)),
       );
+    }
+  }
+
+  async #recordEnd(effect: Extract<MembershipEffect, { type: 'recordEnd' }>): Promise<void> {
+    const { name, generation } = effect;
+    const writes = [lifeWrite(name, { generation, ended: true })];
+    if (await this.#submitOrRetry(writes, 'remove_node')) return;
+    const recorded = new Set(this.#state.recorded);
+    recorded.delete(lifeKey(name, generation));
+    this.#state = { ...this.#state, recorded };
+  }
+
+  /** A disk that takes nothing is no reason to crash: what is missing is seen, and written, when the tables are read again. */
+  async #submitOrRetry(writes: readonly LocalWrite[], operation: string): Promise<boolean> {
+    try {
+      await this.#submit(writes, operation);
+      return true;
+    } catch (error) {
+      if (!(error instanceof SkeinError) || !NOT_NOW.has(error.code)) throw error;
+      const problem = `the node table cannot be written: ${error.message}`;
+      if (this.#unwritten !== problem) this.#parts.resources.log.error({ problem }, 'retries');
+      this.#unwritten = problem;
+      this.#context.startTimer('read', READ_AGAIN_MS, { type: 'nodes.changed' });
+      return false;
     }
   }
 

@@ -596,6 +596,8 @@ export type ClusterMessage =
 
 export interface ClusterOverview {
   readonly databases: readonly DatabaseStatus[];
+  /** Databases that did not answer in time, or are being made since a peer has them. */
+  readonly silent: readonly DatabaseName[];
   readonly peers: readonly PeerStatus[];
   /** Null while it cannot answer. */
   readonly membership: MembershipView | null;

@@ -3,6 +3,7 @@
  * rows into group commits, answers reads beside them, and tells feeds and resyncs what moved. Spawned by
  * clusterSupervisor; recovers from the store at each start. Data is in protocol/ and storage/; here is only traffic.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import { ALL_ORIGINS, type OriginScope } from '../protocol/flow.js';
 import { incarnation, type DatabaseName, type NodeName, type OriginId } from '../protocol/ids.js';
@@ -255,8 +256,6 @@ class ShardRouter implements Actor<RouterMessage> {
         this.#isRetrying = false;
         return this.#retry();
       case 'timer.maintain':
-        if (this.#damage.needsCopy) this.#catchingUp.wantMissingRows();
-        this.#catchingUp.payDebts();
         return this.#beginRound();
       case 'maintenance.step':
         return this.#maintain();
@@ -306,6 +305,7 @@ class ShardRouter implements Actor<RouterMessage> {
 
   /** A copy that is going on goes on under the new rules. */
   #takeFrom(origins: OriginScope): void {
+    if (isDeepStrictEqual(origins, this.#rules.origins)) return;
     this.#rules.origins = origins;
     this.#copies.forget();
     this.#catchingUp.takeFrom(origins);
@@ -419,6 +419,8 @@ class ShardRouter implements Actor<RouterMessage> {
   }
 
   async #beginRound(): Promise<void> {
+    if (this.#damage.needsCopy) this.#catchingUp.wantMissingRows();
+    this.#catchingUp.payDebts();
     if (this.#catchingUp.refusals.isWaiting) this.#retryLater();
     await this.#returnToPresent();
     this.#maintenance.beginRound();

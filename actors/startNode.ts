@@ -21,6 +21,7 @@ import { memoryTransport } from './transport/memoryDefault.js';
 import type { Transport } from './transport/types.js';
 import { webSocketTransport } from './transport/webSocket.js';
 import type { Credentials, TokenBearer } from './users.js';
+import { isEmpty, waitingForPeers } from './readiness.js';
 import { Trust } from './trust.js';
 
 export interface StartOptions {
@@ -63,6 +64,9 @@ export class RunningNode implements NodeHandle {
   readonly environment: Environment;
   readonly log: Logger;
   readonly #databases: OpenDatabases;
+  readonly #startedMs: number;
+  /** Nothing of others was here at the start, and none of them has been met. */
+  #isNew = true;
   #phase: 'starting' | 'running' | 'failed' | 'stopped' = 'starting';
   #closing: Promise<void> | null = null;
   #failure: Error | null = null;
@@ -79,6 +83,7 @@ export class RunningNode implements NodeHandle {
     this.name = config.node.name;
     this.config = config;
     this.environment = environment;
+    this.#startedMs = environment.now();
     this.log = log;
     this.system = createSystem({
       name: `skein-${config.node.name}-${environment.randomId(4)}`,
@@ -112,7 +117,7 @@ export class RunningNode implements NodeHandle {
   /** Waits until everything below is up. */
   async open(): Promise<void> {
     try {
-      await this.overview();
+      this.#isNew = isEmpty(this.config.node.name, await this.overview());
       this.#phase = 'running';
     } catch (error) {
       await this.close();
@@ -166,18 +171,22 @@ export class RunningNode implements NodeHandle {
         ready: false,
         started: false,
       };
-    const { databases } = await this.overview();
+    const overview = await this.overview();
+    const { databases, silent } = overview;
     const problems = [...problemsOf(this.tree()), ...databases.flatMap(damageProblem)];
-    const unready = databases.filter(({ ready }) => !ready).map(({ database }) => database);
-    const ready = problems.every((problem) => !problem.includes('router:')) && unready.length === 0;
-    const waiting = databases
-      .filter(({ ready, damage }) => !ready && !damage)
-      .map(({ database }) => `database ${database} is catching up by copy`);
+    const waiting = [
+      ...silent.map((database) => `database ${database} does not answer`),
+      ...databases
+        .filter(({ ready, damage }) => !ready && !damage)
+        .map(({ database }) => `database ${database} is catching up by copy`),
+      ...this.#waitingForPeers(overview),
+    ];
+    const isUp = problems.every((problem) => !problem.includes('router:'));
     return {
       status: problems.length > 0 ? 'degraded' : 'ok',
       problems: [...problems, ...waiting],
       live,
-      ready,
+      ready: isUp && waiting.length === 0 && databases.every(({ ready }) => ready),
       started: true,
     };
   }
@@ -188,6 +197,16 @@ export class RunningNode implements NodeHandle {
 
   deadLetters(): ReturnType<ActorSystem['deadLetters']> {
     return this.system.deadLetters();
+  }
+
+  /** Not for ever: a first node may have routes to others that are not there yet. */
+  #waitingForPeers(overview: ClusterOverview): readonly string[] {
+    const { environment, config } = this;
+    const isOver = environment.now() - this.#startedMs >= config.replication.readyWaitMs;
+    const reason = this.#isNew && !isOver ? waitingForPeers(overview) : undefined;
+    if (reason !== undefined) return [reason];
+    this.#isNew = false;
+    return [];
   }
 
   async #stop(): Promise<void> {

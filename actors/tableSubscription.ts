@@ -9,6 +9,7 @@ import { readEntryHeader } from '../protocol/entry.js';
 import { filterEntry, passesAll, type EntryFilter } from '../protocol/entryFilter.js';
 import {
   backlogOf,
+  hasRoom,
   startFeed,
   stepFeed,
   type FeedEffect,
@@ -358,9 +359,9 @@ class TableSubscription implements Actor<FeedMessage> {
 
   async #readCopy(bytesMax: number): Promise<FeedEvent> {
     if (!this.#copy) return { type: 'copyRead', bytes: 0, ended: true };
-    const { rows } = await this.#copy.source.next(bytesMax);
+    const { rows, isEnd } = await this.#copy.source.next(bytesMax);
     this.#copy.rows = rows;
-    return { type: 'copyRead', bytes: 0, ended: rows.length === 0 };
+    return { type: 'copyRead', bytes: 0, ended: isEnd };
   }
 
   async #sendCopyRows(ended: boolean): Promise<FeedEvent | undefined> {
@@ -416,7 +417,7 @@ class TableSubscription implements Actor<FeedMessage> {
 
 /** There is something to send, and no credit or a full socket. */
 const isPaused = (state: FeedState): boolean =>
-  (state.congested || state.creditBytes <= 0) && (backlogOf(state) > 0 || state.copying === 'open');
+  (state.congested || !hasRoom(state)) && (backlogOf(state) > 0 || state.copying === 'open');
 
 const copyWanted = ({ after, tables }: Extract<ControlFrame, { kind: 'CopyRequest' }>) => ({
   after,

@@ -114,6 +114,7 @@ function settleReplication(
     maxPayloadBytes: given.maxPayload ?? limits.frameBytesMax,
     pingIntervalMs,
     pingTimeoutMs: given.pingTimeout ?? 2 * pingIntervalMs,
+    readyWaitMs: given.readyWait ?? limits.readyWaitMsDefault,
   };
 }
 

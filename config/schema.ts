@@ -130,6 +130,10 @@ const replicationKeys = section('How this node takes part in a cluster.', {
     minimum: 10,
     defaultText: 'twice pingInterval',
   }),
+  readyWait: count(
+    'So long after its start a node that holds nothing of others waits for one of its peers before it says it is ready.',
+    { unit: 'milliseconds', minimum: 0, defaultText: `${limits.readyWaitMsDefault}` },
+  ),
   failOver: flag('Take over the streams of a lost node through another node.', {
     defaultText: 'true',
     ...later(true),

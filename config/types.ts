@@ -79,6 +79,8 @@ export interface Config {
     readonly maxPayloadBytes: number;
     readonly pingIntervalMs: number;
     readonly pingTimeoutMs: number;
+    /** So long after its start an empty node with peers is not ready before it has met one. */
+    readonly readyWaitMs: number;
   };
   readonly tls: readonly TlsEntry[];
   readonly operationsApi: {
@@ -136,6 +138,7 @@ export interface ConfigInput {
     maxPayload?: number;
     pingInterval?: number;
     pingTimeout?: number;
+    readyWait?: number;
     [key: string]: unknown;
   };
   node?: { hostname?: string | number; url?: string };

@@ -19,6 +19,8 @@ export interface FeedState {
   readonly log: ReadonlyMap<OriginId, OriginPosition>;
   /** Highest position told of each origin. */
   readonly told: ReadonlyMap<OriginId, number>;
+  /** What the receiver lets be under way, and what of it is left. */
+  readonly windowBytes: number;
   readonly creditBytes: number;
   readonly congested: boolean;
   readonly reading: boolean;
@@ -82,6 +84,7 @@ export const startFeed = (options: {
   wants: new Map(),
   log: new Map(options.log.map((position) => [position.origin, position])),
   told: new Map(options.log.map(({ origin, sequence }) => [origin, sequence])),
+  windowBytes: Math.min(options.windowBytes, limits.streamWindowBytes),
   creditBytes: Math.min(options.windowBytes, limits.streamWindowBytes),
   congested: false,
   reading: false,
@@ -119,6 +122,10 @@ export const stepFeed = (state: FeedState, event: FeedEvent): [FeedState, FeedEf
   }
 };
 
+/** Whether the receiver takes more now. */
+export const hasRoom = ({ copying, windowBytes, creditBytes }: FeedState): boolean =>
+  creditBytes > 0 && (copying !== 'open' || windowBytes - creditBytes < limits.copyWindowBytes);
+
 /** Entries and origins that the subscriber wants and has not been sent. */
 export const backlogOf = (state: FeedState): number => {
   let entries = 0;
@@ -139,7 +146,7 @@ const changedWants = (
 
 /** Starts the next read when there is something to send and room for it. A copy goes before the log. */
 const pump = (state: FeedState): [FeedState, FeedEffect[]] => {
-  if (state.reading || state.congested || state.creditBytes <= 0) return [state, []];
+  if (state.reading || state.congested || !hasRoom(state)) return [state, []];
   const bytesMax = Math.min(limits.frameBytesTarget, state.creditBytes);
   if (state.copying === 'opening') return [state, []];
   if (state.copying === 'open')

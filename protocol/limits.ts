@@ -36,6 +36,8 @@ export const limits = {
   // ---- flow control
   /** Bytes a receiver lets a sender have in flight per stream. */
   streamWindowBytes: 4 * MIB,
+  /** Of them for rows of a copy: what is under way when it is cut off is sent again. */
+  copyWindowBytes: 1 * MIB,
   /** A sender stops filling while its socket has more than this buffered. */
   socketBufferedBytesMax: 1 * MIB,
   /** Committed entries kept in memory per database for feeds near the end of the log. */
@@ -66,6 +68,8 @@ export const limits = {
   urlCharactersMax: 2_000,
   /** Connections that carry one operation of another node, served at a time. */
   peerOperationsMax: 16,
+  /** Of these, for connections over TLS that prove nothing: members find room whatever strangers do. */
+  strangerOperationsMax: 8,
   /** From such a connection's first byte to its answer. */
   peerOperationMsMax: 30_000,
 
@@ -158,6 +162,8 @@ export const limits = {
   askMsDefault: 30_000,
   hungHandlerMs: 30_000,
   maxClockSkewMsDefault: 60_000,
+  /** Default of `replication.readyWait`. */
+  readyWaitMsDefault: 10_000,
   /** A login that would have to wait longer is refused. */
   loginWaitMsMax: 15_000,
   /** Failed logins count until there has been none for so long. */

@@ -198,14 +198,6 @@ export class Commit {
     return 'applied';
   }
 
-  #oweLeftOut(entry: Omit<NewEntry, 'tables'> & { isCutOff: boolean }): void {
-    const leftOut = readLeftOut(entry.bytes);
-    if (isWhole(leftOut)) return;
-    const upTo = new Map([[entry.origin, entry.header.sequence]]);
-    const { isCutOff } = entry;
-    this.#store.debts.change((debts) => withDebt(debts, { leftOut, isCutOff, upTo }));
-  }
-
   /**
    * Joins rows of a copy into what is here, where their absence elsewhere says nothing. False: a row's table is not
    * defined here.
@@ -381,6 +373,14 @@ export class Commit {
     this.#batch.put(logKey(store.origins.numberOf(origin), header.sequence), bytes);
     this.#entries.push({ origin, sequence: header.sequence, bytes });
     this.#bytes += bytes.length * 2;
+  }
+
+  #oweLeftOut(entry: Omit<NewEntry, 'tables'> & { isCutOff: boolean }): void {
+    const leftOut = readLeftOut(entry.bytes);
+    if (isWhole(leftOut)) return;
+    const upTo = new Map([[entry.origin, entry.header.sequence]]);
+    const { isCutOff } = entry;
+    this.#store.debts.change((debts) => withDebt(debts, { leftOut, isCutOff, upTo }));
   }
 
   #applyTable({ table, generation, changes }: TableChanges, stamp: Stamp): void {

@@ -48,8 +48,8 @@ export interface CopySource {
   readonly inPart: PartHeld;
   /** Of the rows still to come after the place asked for. */
   estimateRows(): Promise<number>;
-  /** The next rows, up to about `bytesMax`; empty at the end. */
-  next(bytesMax: number): Promise<{ rows: readonly CopiedRow[]; place: CopyPlace | undefined }>;
+  /** The next rows, of up to about `bytesMax` that are looked at; at the end none, and never any again. */
+  next(bytesMax: number): Promise<CopyPage>;
   close(): Promise<void>;
 }
 
@@ -61,6 +61,13 @@ export interface CopyScope {
 }
 
 const WHOLE_DATABASE: CopyScope = { tables: EVERYTHING, startTimeMs: null };
+
+export interface CopyPage {
+  readonly rows: readonly CopiedRow[];
+  readonly place: CopyPlace | undefined;
+  /** None are left. A page without rows may also have looked at some that are not copied. */
+  readonly isEnd: boolean;
+}
 
 /** Pins the present state. `after`: where an earlier copy, perhaps of another node, got to. */
 export const openCopy = async (
@@ -170,9 +177,7 @@ class RowReader {
     return Math.ceil(bytes / ESTIMATED_ROW_BYTES);
   }
 
-  async next(
-    bytesMax: number,
-  ): Promise<{ rows: readonly CopiedRow[]; place: CopyPlace | undefined }> {
+  async next(bytesMax: number): Promise<CopyPage> {
     const rows: CopiedRow[] = [];
     let bytes = 0;
     while (bytes < bytesMax) {
@@ -188,13 +193,13 @@ class RowReader {
         const row = this.#sound(key, value, table);
         if (!row || !this.#isCopied(table, primaryKeyOf(key), row)) continue;
         rows.push({ table: table.name, generation: table.generation, key: primaryKeyOf(key), row });
-        bytes += key.length + value.length;
       }
     }
     const last = rows.at(-1);
     return {
       rows,
       place: last && { table: last.table, generation: last.generation, key: last.key },
+      isEnd: rows.length === 0 && this.#tables.length === 0,
     };
   }
 

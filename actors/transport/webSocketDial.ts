@@ -5,8 +5,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIP, type Socket } from 'node:net';
-import type { ConnectionOptions, PeerCertificate } from 'node:tls';
-import { WebSocket } from 'ws';
+import { connect, type ConnectionOptions, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { WebSocket, type ClientOptions } from 'ws';
 import { messageOf } from '../../protocol/errors.js';
 import { identityProblem } from '../../security/identity.js';
 import type { Timers } from '../environment.js';
@@ -105,10 +105,10 @@ const secured = (
   contexts: SecureContexts | null,
   target: URL,
   { expected, verifyTls = true }: DialOptions,
-): ConnectionOptions => {
+): Pick<ClientOptions, 'createConnection'> => {
   if (contexts === null || expected === undefined)
     throw new Error(`cannot dial ${target.href}: this node has no TLS, set replication.securePort`);
-  return {
+  const settings: ConnectionOptions = {
     secureContext: contexts.dialContext(target.href, verifyTls),
     servername: isIP(expected) === 0 ? expected : '',
     rejectUnauthorized: verifyTls,
@@ -117,6 +117,13 @@ const secured = (
       return problem === undefined ? undefined : new Error(problem);
     },
   };
+  const createConnection = (options: ConnectionOptions): TLSSocket => {
+    // To tls the path of a request would be that of a Unix socket.
+    const { path: _path, ...to } = options;
+    return connect({ ...to, ...settings });
+  };
+  // ws calls it with options alone; its types want every other form of net.createConnection as well.
+  return { createConnection } as unknown as Pick<ClientOptions, 'createConnection'>;
 };
 
 /** The other end takes our address for our name, so a node dials from its own. */

@@ -2,6 +2,12 @@
 import { createServer } from 'node:https';
 import test, { type ExecutionContext } from 'ava';
 import { encodeControl, decodeControl } from '../../protocol/frames.js';
+import { nodeName } from '../../protocol/ids.js';
+import { limits } from '../../protocol/limits.js';
+import { createRequest } from '../../security/certificateRequest.js';
+import { readCertificate } from '../../security/certificates.js';
+import { identityNames } from '../../security/identity.js';
+import { generateKey } from '../../security/keys.js';
 import { issue, newAuthority } from '../support/certificates.js';
 import { freePort } from '../support/cluster.js';
 import { openRawPeer } from '../support/rawPeer.js';
@@ -79,6 +85,34 @@ test('SE-24 an operation of a stranger is small, or the connection is closed', a
   t.regex(await closing(peer), /^1009/);
 });
 
+test('strangers that say nothing take no more than their share of the operations', async (t) => {
+  const { door } = await openDoor(t);
+  const purpose = 'skein.operation.v1';
+  const silent = await Promise.all(
+    Array.from({ length: limits.strangerOperationsMax }, () => knock(door, { purpose })),
+  );
+  t.is(await closing(await knock(door, { purpose })), '1013 too many strangers, try again later');
+  const member = await startSecure(t, 'server-two', {
+    replication: { routes: [{ hostname: 'server-one', url: door.url }] },
+  });
+  await t.throwsAsync(
+    member.send({ operation: 'add_node', url: door.url, hostname: 'server-one', ...JOINING }),
+    { message: /too many strangers/ },
+  );
+  for (const peer of silent) peer.reset();
+  await waitUntil('room again', () =>
+    member.send({ operation: 'add_node', url: door.url, hostname: 'server-one', ...JOINING }).then(
+      () => true,
+      () => false,
+    ),
+  );
+  const crowd = await Promise.all(
+    Array.from({ length: limits.strangerOperationsMax }, () => knock(door, { purpose })),
+  );
+  await member.send({ operation: 'add_node', url: door.url, hostname: 'server-one' });
+  for (const peer of crowd) peer.reset();
+});
+
 test('SE-02 a certificate of an unknown authority is refused, and the log names its issuer', async (t) => {
   const { door } = await openDoor(t);
   const foreign = await newAuthority('foreign');
@@ -131,6 +165,54 @@ test('SE-05 a member named only by the common name beside other names is a stran
   const peer = await knock(door, { shown: await issue({ dns: ['server-two'] }, authority) });
   peer.send(Buffer.alloc(10, 7));
   t.regex(await closing(peer), /^1008 (?!no hdb_nodes)/);
+});
+
+test('a member is signed under the name that it proves, and under no other; strangers are not signed', async (t) => {
+  const { door, authority } = await openDoor(t);
+  const member = await startSecure(t, 'server-two');
+  await member.send({ operation: 'add_node', url: door.url, hostname: 'server-one', ...JOINING });
+  const shown = await issue({ dns: ['server-two'] }, authority);
+  const ask = async (
+    operation: Record<string, unknown>,
+    how: { shown?: typeof shown; authorization?: string },
+  ) => {
+    const { authorization, ...knocking } = how;
+    const peer = await knock(door, { ...knocking, purpose: 'skein.operation.v1' });
+    peer.send(
+      encodeControl({
+        kind: 'Operation',
+        id: 1,
+        operation,
+        ...(authorization && { authorization }),
+      }),
+    );
+    const answer = decodeControl(await peer.next());
+    if (answer.kind !== 'OperationResult')
+      throw new Error(`expected an answer, got ${answer.kind}`);
+    return answer;
+  };
+  const requested = async (name: string) => ({
+    operation: 'sign_certificate',
+    csr: await createRequest({ key: await generateKey(), name: nodeName(name) }),
+  });
+  const own = await ask(await requested('server-two'), { shown });
+  t.deepEqual(identityNames(readCertificate(String(own.answer?.['certificate']))), [
+    nodeName('server-two'),
+  ]);
+  t.deepEqual((await ask({ operation: 'sign_certificate' }, { shown })).answer, {});
+  const other = await ask(await requested('server-one'), { shown });
+  t.regex(
+    String(other.error?.message),
+    /^Error verifying CSR: it names "server-one", not server-two/,
+  );
+  t.is((await ask(await requested('server-two'), {})).error?.message, 'Must login');
+  const nobody = await issue({ dns: ['server-nine'] }, authority);
+  t.is((await ask(await requested('server-nine'), { shown: nobody })).error?.message, 'Must login');
+  const authorization = `Basic ${Buffer.from(`${USER.username}:${USER.password}`).toString('base64')}`;
+  t.is((await ask(await requested('server-two'), { authorization })).error?.code, 'FORBIDDEN');
+  const created = await ask({ operation: 'create_csr' }, { shown });
+  t.regex(String(created.answer?.['pem']), /^-----BEGIN CERTIFICATE REQUEST-----/);
+  t.is(created.answer?.['privateKeyName'], 'privateKey.pem');
 });
 
 test('SE-34 hostile names are escaped in the log and cut at a character in the reason', async (t) => {

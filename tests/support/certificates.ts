@@ -11,6 +11,8 @@ import { generateKey } from '../../security/keys.js';
 export interface KeyedCertificate {
   readonly certificate: string;
   readonly key: string;
+  /** An operator's choice, for a server that shows it. */
+  readonly ciphers?: string;
 }
 
 export const newAuthority = async (label = 'test', givenKey?: string): Promise<Authority> => {

@@ -78,7 +78,7 @@ export const allRows = async (source: CopySource): Promise<CopiedRow[]> => {
   const rows: CopiedRow[] = [];
   for (;;) {
     const next = await source.next(1);
-    if (next.rows.length === 0) return rows;
+    if (next.isEnd) return rows;
     rows.push(...next.rows);
   }
 };

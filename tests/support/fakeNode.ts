@@ -144,6 +144,7 @@ const fakeConfig = (options: FakeNodeOptions): Config => ({
     maxPayloadBytes: 1 << 22,
     pingIntervalMs: 30_000,
     pingTimeoutMs: 60_000,
+    readyWaitMs: 0,
   },
   tls: [],
   operationsApi: options.listen?.operationsApi ?? { listen: { host: '127.0.0.1', port: 0 } },

@@ -6,6 +6,7 @@ import type { ExecutionContext } from 'ava';
 import pino from 'pino';
 import type { ConfigInput } from '../../config/types.js';
 import { startNode, type Node } from '../../index.js';
+import type { StartNodeOptions } from '../../actors/embed/node.js';
 import { freePort } from './cluster.js';
 import { openRawPeer, type RawPeer } from './rawPeer.js';
 import { waitUntil } from './waitUntil.js';
@@ -34,6 +35,7 @@ export const startSecure = async (
   t: ExecutionContext,
   name: string,
   more: ConfigInput = {},
+  options: Pick<StartNodeOptions, 'environment'> = {},
 ): Promise<SecureNode> => {
   const address = `127.0.0.${addresses++}`;
   const port = await freePort(address);
@@ -56,7 +58,7 @@ export const startSecure = async (
         ...more.replication,
       },
     },
-    { logger },
+    { logger, ...options },
   );
   t.teardown(() => node.close());
   return {

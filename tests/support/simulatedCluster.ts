@@ -56,7 +56,7 @@ export const simulate = async (
 class SimulatedCluster {
   readonly #options: SimulationOptions;
   readonly #time: SimulatedTime;
-  readonly #history = new History();
+  readonly #history: History;
   readonly #totals = new Map<string, number>();
   readonly #members: Member[];
   readonly #faults: SimulatedFaults;
@@ -77,7 +77,10 @@ class SimulatedCluster {
       options.delayMsMax,
     );
     const settings = { ...options, pingIntervalMs: 2_000 };
-    const history = this.#history;
+    const history = new History((table) =>
+      options.expiring.includes(table) ? options.expirationSeconds * 1_000 : undefined,
+    );
+    this.#history = history;
     const count = (what: string, by?: number): void => this.#count(what, by);
     this.#members = options.nodes.map((name) => {
       const node = new SimulatedNode({ name, time, network, settings, count });

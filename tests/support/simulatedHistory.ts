@@ -2,6 +2,7 @@
  * All that was ever written in a simulated cluster, and what it comes to: the fold of operations executed one at a
  * time in stamp order. Filled by simulatedWatch.ts from what reaches the disks; shares no code with the rows' join.
  */
+import { TICKS_PER_MILLISECOND } from '../../protocol/clock.js';
 import { decode } from '../../protocol/codec.js';
 import { readEntryHeader, readEntryNotes, readEntryTables } from '../../protocol/entry.js';
 import type { OriginId } from '../../protocol/ids.js';
@@ -41,9 +42,15 @@ interface Stamped {
 export type Covers = (origin: OriginId, sequence: number) => boolean;
 
 export class History {
+  /** Milliseconds that a record of a table lives after its newest write; undefined: it does not expire by itself. */
+  readonly #lifeMsOf: (table: string) => number | undefined;
   readonly #logs = new Map<OriginId, HistoryEntry[]>();
   readonly #rows = new Map<string, Stamped[]>();
   readonly #operations = new Map<string, HistoryEntry>();
+
+  constructor(lifeMsOf: (table: string) => number | undefined = () => undefined) {
+    this.#lifeMsOf = lifeMsOf;
+  }
 
   get rows(): IterableIterator<string> {
     return this.#rows.keys();
@@ -99,10 +106,23 @@ export class History {
    */
   read(row: string, covers: Covers, nowMs: number): Values | undefined {
     const record = this.fold(row, covers);
-    if (!record || endOf(record) <= nowMs) return undefined;
+    if (!record || this.#endOf(row, covers, record) <= nowMs) return undefined;
     const { [DEADLINE]: _deadline, ...shown } = record;
     const key = Buffer.from(row.slice(row.indexOf(' ') + 1), 'hex');
     return { ...shown, id: decodeKey(key) };
+  }
+
+  /** What was written again under an older stamp has no longer life than by that, nor longer than it was given. */
+  #endOf(row: string, covers: Covers, record: Values): number {
+    const lifeMs = this.#lifeMsOf(row.slice(0, row.indexOf(' ')));
+    const deadline = record[DEADLINE];
+    if (lifeMs === undefined || (typeof deadline === 'number' && deadline > 0))
+      return endOf(record);
+    const newest = (this.#rows.get(row) ?? []).findLast(
+      ({ origin, sequence, effect }) => effect.type !== 'delete' && covers(origin, sequence),
+    );
+    const byRule = newest ? Math.ceil(newest.version / TICKS_PER_MILLISECOND + lifeMs) : Infinity;
+    return Math.min(endOf(record), byRule);
   }
 
   /** Changes of one row by different origins with the same version: the name of the origin decides. */

@@ -66,12 +66,16 @@ export class MembershipNode {
     return `memory://${this.#parts.addresses.hostOf(this.name)}`;
   }
 
+  nowMs(): number {
+    return Math.floor(EPOCH_MS + this.#parts.time.now);
+  }
+
   start(): void {
     if (this.process) return;
     const { time, network, options } = this.#parts;
     const process = new MembershipProcess({
       time,
-      nowMs: () => Math.floor(EPOCH_MS + time.now),
+      nowMs: () => this.nowMs(),
       bootId: `boot ${this.#boot}`,
       turnMsMax: options.turnMsMax,
       observed: (event) => this.#observe(event),
@@ -225,6 +229,7 @@ export class MembershipNode {
         maxPayloadBytes: 4_000_000,
         pingIntervalMs: PING_MS,
         pingTimeoutMs: PING_MS * 2,
+        readyWaitMs: 0,
       },
       tls: [],
       operationsApi: {},

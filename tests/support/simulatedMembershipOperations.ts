@@ -145,7 +145,7 @@ export class MembershipOperations {
   #onFailed(operation: IssuedOperation, error: unknown): void {
     if (!(error instanceof SkeinError)) throw error;
     const { code } = error;
-    const isUnknown = code === 'OUTCOME_UNKNOWN' || code === 'UNAVAILABLE' || code === 'TIMEOUT';
+    const isUnknown = UNKNOWN.has(code);
     const isRefused = code === 'PEER_REFUSED' || code === 'INVALID_REQUEST';
     this.#settle(
       operation,
@@ -195,3 +195,11 @@ const adds = (entry: HistoryEntry, name: string): boolean =>
     const { name: of, ended } = effect.values;
     return row.startsWith(`${LIVES} `) && of === name && ended !== true;
   });
+
+/** The other end may have written, though this one could not. */
+const UNKNOWN: ReadonlySet<string> = new Set([
+  'OUTCOME_UNKNOWN',
+  'UNAVAILABLE',
+  'TIMEOUT',
+  'STORAGE_FAILED',
+]);

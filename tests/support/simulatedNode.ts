@@ -185,6 +185,7 @@ export class SimulatedNode {
         maxPayloadBytes: 4_000_000,
         pingIntervalMs,
         pingTimeoutMs: pingIntervalMs * 2,
+        readyWaitMs: 0,
       },
       tls: [],
       operationsApi: {},

@@ -27,13 +27,14 @@ export const showIn = (
   shown: readonly KeyedCertificate[],
   trusted: readonly KeyedCertificate[],
 ): void => {
-  const candidates = shown.map(({ certificate, key }, index): ServedCertificate => ({
+  const candidates = shown.map(({ certificate, key, ciphers }, index): ServedCertificate => ({
     id: `${index}`,
     chain: certificate,
     key,
     names: servedNames(readCertificate(certificate)),
     isSelfSigned: false,
     uses: [],
+    ...(ciphers !== undefined && { ciphers }),
   }));
   const name = nodeName(ownName);
   contexts.replace({

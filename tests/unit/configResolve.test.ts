@@ -41,6 +41,7 @@ test('an empty input gives the documented defaults', (t) => {
       maxPayloadBytes: 4 * 1024 * 1024,
       pingIntervalMs: 30_000,
       pingTimeoutMs: 60_000,
+      readyWaitMs: 10_000,
     },
     operationsApi: {},
     debug: { allowCrash: false },

@@ -94,3 +94,22 @@ test('a feed never reads an origin twice in a row while another has more', (t) =
   );
   t.pass();
 });
+
+test('of a copy less is under way than the receiver would let be', (t) => {
+  const windowBytes = 4 * limits.copyWindowBytes;
+  let state = startFeed({ subscriber: nodeName('s'), windowBytes, log: [] });
+  const step = (event: FeedEvent): readonly FeedEffect[] => {
+    const [next, effects] = stepFeed(state, event);
+    state = next;
+    return effects;
+  };
+  step({ type: 'copyRequested', after: null });
+  let effects = step({ type: 'copyOpened' });
+  let underWay = 0;
+  while (effects.some(({ type }) => type === 'readCopy')) {
+    underWay += 60_000;
+    effects = step({ type: 'copyRead', bytes: 60_000, ended: false });
+  }
+  t.true(underWay >= limits.copyWindowBytes && underWay < limits.copyWindowBytes + 60_000);
+  t.true(step({ type: 'credited', bytes: 60_000 }).some(({ type }) => type === 'readCopy'));
+});

@@ -44,7 +44,7 @@ const opening = {
         leftOut: NOTHING_LEFT_OUT,
         inPart: ALL_HELD,
         estimateRows: () => Promise.resolve(1),
-        next: () => Promise.resolve({ rows: [] }),
+        next: () => Promise.resolve({ rows: [], isEnd: true }),
         close: () => Promise.resolve(),
       },
     }),

@@ -268,6 +268,18 @@ test('a copy with a start time leaves out rows at or before it, and their tables
   t.deepEqual(payable(c, a), { kind: 'only', tables: [CATS, DOGS] });
 });
 
+test('a copy that leaves out many rows looks at a few at a time', async (t) => {
+  const a = await node('a');
+  const records = Array.from({ length: 2_000 }, (_, id) => ({ id: `k${id}` }));
+  const writes = [{ table: 'cats', type: 'put', records }] as const;
+  await inCommit(a, (commit) => commit.transact(transaction(writes, { nowMs: NOW_MS })));
+  const source = await openCopy(a, undefined, { tables: EVERYTHING, startTimeMs: NOW_MS + 1 });
+  const first = await source.next(1);
+  t.deepEqual([first.rows.length, first.isEnd], [0, false]);
+  t.deepEqual(await allRows(source), []);
+  await source.close();
+});
+
 test('entries at or before a start time pass without changes, and what they held is not waited for', async (t) => {
   const [a, b] = [await node('a'), await node('b')];
   await put(a, 'cats', 'before', 1);

@@ -238,6 +238,19 @@ test('TLS 1.3 is agreed on, 1.2 with a strong cipher, and nothing below', async 
     );
 });
 
+test('an operator may choose ciphers, but not an older version', async (t) => {
+  const shown = { ...(await issue({ dns: ['server-one'] })), ciphers: 'ALL:@SECLEVEL=0' };
+  const server = await openServer(t, await newAuthority(), [shown]);
+  const old = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0' } as const;
+  (await handshake(server, old)).destroy();
+  for (const version of ['TLSv1', 'TLSv1.1'] as const)
+    await t.throwsAsync(
+      handshake(server, { ...old, minVersion: version, maxVersion: version }),
+      undefined,
+      version,
+    );
+});
+
 test('a session is never resumed: everybody is judged at each connection', async (t) => {
   const server = await openServer(t, await newAuthority());
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
