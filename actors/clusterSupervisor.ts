@@ -3,11 +3,13 @@
  * deal with other nodes in a clerk. Everything below fails in isolation; what fails here ends the node.
  */
 import { join } from 'node:path';
-import type { Config, ConfigSource } from '../config/types.js';
+import type { Config, ConfigSource, Route } from '../config/types.js';
 import { SkeinError } from '../protocol/errors.js';
 import { databaseName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { User } from '../protocol/operations.js';
+import { httpFetch } from '../security/httpFetch.js';
+import type { RevocationResult } from '../security/revocation.js';
 import { signerSpec } from './certificateSigner.js';
 import { CertificateTable } from './certificateTable.js';
 import { clerkSpec } from './clerk.js';
@@ -32,6 +34,7 @@ import type {
   MembershipView,
   PeersMessage,
   PeerStatus,
+  RevocationMessage,
   RouterMessage,
   IdentityView,
   SignerMessage,
@@ -43,8 +46,11 @@ import { runPeerOperation } from './operations/peerOperations.js';
 import { ensureTable } from './operations/schema.js';
 import { OwnCertificates } from './ownCertificates.js';
 import { callPeer, refuseOperation, servePeerOperation } from './peerOperation.js';
+import { ownVersion } from './ownVersion.js';
 import { peersSpec } from './peerSupervisor.js';
 import type { NodeResources } from './resources.js';
+import { revocationSpec } from './revocation.js';
+import { revocationTables } from './revocationTables.js';
 import { SYSTEM } from './systemDatabase.js';
 import type { Connection } from './transport/types.js';
 import { TokenKeys } from './tokenKeys.js';
@@ -171,6 +177,7 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const table = new CertificateTable(this.#askSystem, keyFiles(resources.config));
     const own = new OwnCertificates({ table, ...resources });
     await own.prepare();
+    await this.#openRevocation();
     this.#signer = this.#context.spawn(
       signerSpec({
         resources,
@@ -187,6 +194,43 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       type: 'identity.view',
       replyTo,
     }));
+  }
+
+  async #openRevocation(): Promise<void> {
+    const { resources } = this.#parts;
+    const { trust, config } = resources;
+    this.#revokeByRoutes(config.replication.routes);
+    const actor = this.#context.spawn(
+      revocationSpec({
+        resources,
+        cache: revocationTables(this.#askSystem, trust.revocation.settings.crl),
+        fetch: httpFetch,
+        version: await ownVersion(),
+      }),
+    );
+    trust.revocation.open({
+      check: (pair) =>
+        this.#context.ask<RevocationResult, RevocationMessage>(
+          actor,
+          (replyTo) => ({ type: 'certificate.check', pair, replyTo }),
+          { timeoutMs: limits.revocationWaitMsMax },
+        ),
+      released: (pem) => void actor.send({ type: 'certificate.released', pem }, 'control'),
+    });
+  }
+
+  #revokeByRoutes(routes: readonly Route[]): void {
+    const { trust, log } = this.#parts.resources;
+    trust.revoke(
+      'routes',
+      routes.map(({ name, revokedCertificates: serials = [] }) => ({ name, serials })),
+      (text) => log.warn(text),
+    );
+  }
+
+  #onRoutes(routes: readonly Route[]): void {
+    this.#revokeByRoutes(routes);
+    this.#membership?.send({ type: 'routes.changed', routes }, 'control');
   }
 
   describe(): Record<string, unknown> {
@@ -272,10 +316,9 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       overview: () => this.#overview(),
       membership: (question) => this.#askMembership(question),
       signer: (question) => this.#askSigner(question),
-      revokedSerials: resources.trust.revokedSerials,
+      trust: resources.trust,
       nowMs: resources.environment.now,
-      routesChanged: (routes) =>
-        void this.#membership?.send({ type: 'routes.changed', routes }, 'control'),
+      routesChanged: (routes) => this.#onRoutes(routes),
       callPeer: (call) => callPeer({ resources, signal, ...call }),
       users: this.#users,
       tokenKeys: this.#tokenKeys,

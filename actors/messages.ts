@@ -377,7 +377,13 @@ export type PeerMessage =
       readonly code: number;
       readonly reason: string;
     }
-  | { readonly type: 'greeting.ready'; readonly link: number; readonly clock: Version }
+  | {
+      readonly type: 'greeting.ready';
+      readonly link: number;
+      readonly clock: Version;
+      /** Why the peer's certificate is not accepted. */
+      readonly refusal: string | undefined;
+    }
   | { readonly type: 'router.ended'; readonly database: DatabaseName }
   | {
       readonly type: 'stream.ended';

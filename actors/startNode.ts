@@ -8,6 +8,7 @@ import type { Config, ConfigSource } from '../config/types.js';
 import { SkeinError } from '../protocol/errors.js';
 import type { User } from '../protocol/operations.js';
 import { redaction } from '../protocol/secretFields.js';
+import { readRevocationSettings, type RevocationSettings } from '../security/revocationSettings.js';
 import { clusterSpec } from './clusterSupervisor.js';
 import { databaseFiles } from './databaseFiles.js';
 import type { OpenDatabases } from './openDatabases.js';
@@ -43,6 +44,7 @@ export const startCore = async (
   options: StartOptions = {},
 ): Promise<RunningNode> => {
   refuseUnavailable(config);
+  const revocation = readRevocationSettings(config.replication.certificateVerification);
   const environment = options.environment ?? systemEnvironment();
   const log =
     options.logger ??
@@ -51,7 +53,7 @@ export const startCore = async (
       base: { node: config.node.name },
       redact: redaction(),
     });
-  const node = new RunningNode({ config, environment, log, options });
+  const node = new RunningNode({ config, environment, log, options, revocation });
   await node.open();
   return node;
 };
@@ -78,8 +80,9 @@ export class RunningNode implements NodeHandle {
     environment: Environment;
     log: Logger;
     options: StartOptions;
+    revocation: RevocationSettings;
   }) {
-    const { config, environment, log, options } = parts;
+    const { config, environment, log, options, revocation } = parts;
     this.name = config.node.name;
     this.config = config;
     this.environment = environment;
@@ -95,7 +98,7 @@ export class RunningNode implements NodeHandle {
         options.failed?.(error);
       },
     });
-    const trust = new Trust();
+    const trust = new Trust(revocation);
     const transport = options.transport ?? transportFor(config, trust);
     const files = databaseFiles(config.storage);
     const resources = { config, environment, log, transport, trust, files };

@@ -23,7 +23,7 @@ const revocationSource = (properties: Record<string, ConfigSchema>): ConfigSchem
   type: ['object', 'boolean'],
 });
 
-/** Checked although unused: a mistake in it must not turn into a silent "off" once it is. */
+/** A mistake in it must not turn into a silent "off". */
 export const certificateVerification: ConfigSchema = {
   ...section('Revocation checks.', {
     failureMode,

@@ -324,13 +324,12 @@ test('keys of the compatible product that mean nothing here are warned about onc
 test('documented keys of features that are not built are warned about', (t) => {
   const input = {
     http: { port: 9926, mtls: true },
-    replication: { failOver: false, mtls: { certificateVerification: false } },
+    replication: { failOver: false },
     logging: { auditLog: false },
   };
   t.deepEqual(warningsOf(input), [
     'not supported by this version: http',
     'not supported by this version: replication.failOver',
-    'not supported by this version: replication.mtls.certificateVerification',
     'not supported by this version: logging.auditLog',
   ]);
 });
