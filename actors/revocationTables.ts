@@ -3,7 +3,12 @@
  * by the revocation actor. Rows end by themselves; what is read is judged by the checks.
  */
 import type { RecordObject } from '../protocol/operations.js';
-import type { AnswerRow, ListRow, RevocationCache, RevokedRow } from '../security/revocationPorts.js';
+import type {
+  AnswerRow,
+  ListRow,
+  RevocationCache,
+  RevokedRow,
+} from '../security/revocationPorts.js';
 import type { LocalWrite } from '../storage/evaluate.js';
 import { ANSWERS, LISTS, REVOKED } from './systemDatabase.js';
 import type { AskSystem } from './users.js';
@@ -28,10 +33,12 @@ export const revocationTables = (
   return {
     answer: async (id) => (await get(ANSWERS, id)) as Partial<AnswerRow> | undefined,
     putAnswer: (row) => submit([put(ANSWERS, [row], row.expiresAt)]),
-    list: async (url) => (await get(LISTS, url)) as Partial<ListRow> | undefined,
+    list: async (url) => (await get(LISTS, keyOf(url))) as Partial<ListRow> | undefined,
     putList: (row) => {
       const endsMs = Math.max(row.expiresAt, row.next_update + gracePeriodMs);
-      return submit([put(LISTS, [row], endsMs)]);
+      return submit([
+        put(LISTS, [{ ...row, distribution_point: keyOf(row.distribution_point) }], endsMs),
+      ]);
     },
     replaceRevoked: async (source, rows) => {
       const held = await ask<RecordObject[]>((replyTo) => ({
@@ -44,6 +51,9 @@ export const revocationTables = (
     },
   };
 };
+
+/** Of an address: keys of records have no slashes. */
+const keyOf = encodeURIComponent;
 
 const NOTES = { operation: 'check_revocation' };
 
