@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import type { ExecutionContext } from 'ava';
+import { systemEnvironment } from '../../actors/environment.js';
 import type { ConfigInput } from '../../config/types.js';
 import { connectionsOf, startSecure, type SecureNode } from './secureNodes.js';
 import { waitUntil } from './waitUntil.js';
@@ -65,17 +66,16 @@ export const startCertified = (
     identity: Identity;
     verification?: Verification;
     routes: readonly { hostname: string; url: string; revokedCertificates?: string[] }[];
+    /** Ahead of the clock of this machine. */
+    laterMs?: number;
   },
 ): Promise<SecureNode> => {
-  const { identity, verification = true, routes } = parts;
+  const { identity, verification = true, routes, laterMs = 0 } = parts;
+  const environment = { ...systemEnvironment(), now: () => Date.now() + laterMs };
   const { authority: certificateAuthority, certificate, key: privateKey } = identity;
-  return startSecure(t, name, {
-    tls: { certificate, privateKey, certificateAuthority },
-    replication: {
-      routes: [...routes],
-      mtls: { certificateVerification: verification },
-    },
-  });
+  const replication = { routes: [...routes], mtls: { certificateVerification: verification } };
+  const tls = { certificate, privateKey, certificateAuthority };
+  return startSecure(t, name, { tls, replication }, { environment });
 };
 
 /** Nobody listens there: the other node has to dial. */
