@@ -18,7 +18,12 @@ export interface AdmissionRules {
 export type Admission =
   | { readonly name: NodeName }
   /** What the other end is told, and what the log says beside it. */
-  | { readonly reason: string; readonly claims: string };
+  | {
+      readonly reason: string;
+      readonly claims: string;
+      /** Whom it proves to be, who might connect but for the reason. */
+      readonly refused?: NodeName;
+    };
 
 /** The first of the proven names that may connect. */
 export const admit = (proven: Proven, rules: AdmissionRules): Admission => {
@@ -31,7 +36,7 @@ export const admit = (proven: Proven, rules: AdmissionRules): Admission => {
     return { reason, claims: names.join(', ') };
   }
   const problem = lapse(proven, name, rules);
-  return problem === undefined ? { name } : { reason: problem, claims: name };
+  return problem === undefined ? { name } : { reason: problem, claims: name, refused: name };
 };
 
 /** Why a connection that was admitted as that node is none any more; undefined: it still is. */

@@ -8,8 +8,6 @@ import { SkeinError } from '../protocol/errors.js';
 import { databaseName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { User } from '../protocol/operations.js';
-import { httpFetch } from '../security/httpFetch.js';
-import type { RevocationResult } from '../security/revocation.js';
 import { signerSpec } from './certificateSigner.js';
 import { CertificateTable } from './certificateTable.js';
 import { clerkSpec } from './clerk.js';
@@ -34,7 +32,6 @@ import type {
   MembershipView,
   PeersMessage,
   PeerStatus,
-  RevocationMessage,
   RouterMessage,
   IdentityView,
   SignerMessage,
@@ -46,11 +43,9 @@ import { runPeerOperation } from './operations/peerOperations.js';
 import { ensureTable } from './operations/schema.js';
 import { OwnCertificates } from './ownCertificates.js';
 import { callPeer, refuseOperation, servePeerOperation } from './peerOperation.js';
-import { ownVersion } from './ownVersion.js';
 import { peersSpec } from './peerSupervisor.js';
 import type { NodeResources } from './resources.js';
-import { revocationSpec } from './revocation.js';
-import { revocationTables } from './revocationTables.js';
+import { openRevocation } from './revocationDoor.js';
 import { SYSTEM } from './systemDatabase.js';
 import type { Connection } from './transport/types.js';
 import { TokenKeys } from './tokenKeys.js';
@@ -177,7 +172,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const table = new CertificateTable(this.#askSystem, keyFiles(resources.config));
     const own = new OwnCertificates({ table, ...resources });
     await own.prepare();
-    await this.#openRevocation();
+    this.#revokeByRoutes(resources.config.replication.routes);
+    await openRevocation(this.#context, { resources, ask: this.#askSystem });
     this.#signer = this.#context.spawn(
       signerSpec({
         resources,
@@ -194,29 +190,6 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       type: 'identity.view',
       replyTo,
     }));
-  }
-
-  async #openRevocation(): Promise<void> {
-    const { resources } = this.#parts;
-    const { trust, config } = resources;
-    this.#revokeByRoutes(config.replication.routes);
-    const actor = this.#context.spawn(
-      revocationSpec({
-        resources,
-        cache: revocationTables(this.#askSystem, trust.revocation.settings.crl),
-        fetch: httpFetch,
-        version: await ownVersion(),
-      }),
-    );
-    trust.revocation.open({
-      check: (pair) =>
-        this.#context.ask<RevocationResult, RevocationMessage>(
-          actor,
-          (replyTo) => ({ type: 'certificate.check', pair, replyTo }),
-          { timeoutMs: limits.revocationWaitMsMax },
-        ),
-      released: (pem) => void actor.send({ type: 'certificate.released', pem }, 'control'),
-    });
   }
 
   #revokeByRoutes(routes: readonly Route[]): void {

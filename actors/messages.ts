@@ -377,6 +377,8 @@ export type PeerMessage =
       readonly code: number;
       readonly reason: string;
     }
+  /** It was at the door and not let in. */
+  | { readonly type: 'link.refused'; readonly reason: string }
   | {
       readonly type: 'greeting.ready';
       readonly link: number;

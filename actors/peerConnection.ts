@@ -106,6 +106,8 @@ class PeerConnection implements Actor<PeerMessage> {
       case 'link.dialled':
         this.#dialler.over();
         return this.#meet(message.connection);
+      case 'link.refused':
+        return this.#current ? undefined : this.#note(message.reason, 1008);
       case 'link.failed':
         this.#dialler.over();
         return this.#notConnected(message.reason, 1006);
@@ -333,9 +335,13 @@ class PeerConnection implements Actor<PeerMessage> {
   }
 
   #notConnected(reason: string, code: number): void {
+    this.#note(reason, code);
+    if (!this.#current) this.#dialler.dialLater();
+  }
+
+  #note(reason: string, code: number): void {
     this.#reason = reason;
     this.#lastError = { code, timeMs: this.#parts.resources.environment.now(), reason };
-    if (!this.#current) this.#dialler.dialLater();
   }
 
   #tick(): void {

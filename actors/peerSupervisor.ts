@@ -166,7 +166,9 @@ class PeerSupervisor implements Actor<PeersMessage> {
       nowMs: environment.now(),
     });
     if ('reason' in admission) {
-      const { reason, claims } = admission;
+      const { reason, claims, refused } = admission;
+      if (refused !== undefined)
+        this.#peers.get(refused)?.ref.send({ type: 'link.refused', reason }, 'control');
       const { remoteAddress } = connection;
       log.warn({ remoteAddress, reason, claims }, 'refused a connection from an unknown node');
       return refuseConnection(connection, { code: 1008, reason });

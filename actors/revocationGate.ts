@@ -30,6 +30,8 @@ export interface RevocationDoor {
 interface Held {
   readonly pair: CertificatePair;
   links: number;
+  /** Handshakes that wait for an answer; they tell the log. */
+  asking: number;
   refusal: string | undefined;
 }
 
@@ -68,7 +70,12 @@ export class RevocationGate {
     const { pem } = certificate;
     const issuerPem = this.#modesOf(pem).length > 0 ? this.#issuerOf(certificate) : undefined;
     if (issuerPem === undefined) return () => undefined;
-    const held = this.#held.get(pem) ?? { pair: { pem, issuerPem }, links: 0, refusal: undefined };
+    const held = this.#held.get(pem) ?? {
+      pair: { pem, issuerPem },
+      links: 0,
+      asking: 0,
+      refusal: undefined,
+    };
     this.#held.set(pem, held);
     held.links++;
     let isHolding = true;
@@ -93,7 +100,10 @@ export class RevocationGate {
   async check(certificate: ProvenCertificate, log: Logger): Promise<string | undefined> {
     const modes = this.#modesOf(certificate.pem);
     if (modes.length === 0) return undefined;
+    const held = this.#held.get(certificate.pem);
+    if (held) held.asking++;
     const result = await this.#ask(certificate, modes.includes('fail-closed'));
+    if (held) held.asking--;
     if (result.code === undefined) return undefined;
     const isIn = passes(result);
     log.warn(
@@ -114,7 +124,8 @@ export class RevocationGate {
       held.refusal = undefined;
       return;
     }
-    if (held.refusal === undefined) log.warn(shown(pem, result), 'a certificate of a link is bad');
+    if (held.refusal === undefined && held.asking === 0)
+      log.warn(shown(pem, result), 'a certificate of a link is bad');
     held.refusal = reasonOf(new X509Certificate(pem).serialNumber, result);
   }
 
