@@ -10,10 +10,11 @@ export const isEmpty = (own: NodeName, { databases }: ClusterOverview): boolean 
   !databases.some((status) => holdsOfOthers(own, status));
 
 /** Of a node that was empty at its start. Undefined: nothing is waited for any more. Otherwise why it is not ready. */
-export const waitingForPeers = ({ peers, membership }: ClusterOverview): string | undefined => {
+export const waitingForPeers = (overview: ClusterOverview): string | undefined => {
+  const { peers, membership, silent } = overview;
   if (membership === null || membership.standing === 'unknown')
     return 'it is not known yet who its peers are';
-  if (peers.length === 0 || peers.some(isTakenFrom)) return undefined;
+  if (peers.length === 0 || peers.some((peer) => isTakenFrom(peer, silent))) return undefined;
   return `nothing was here at the start, and none of ${peers.length} peers has been met`;
 };
 
@@ -21,9 +22,14 @@ const holdsOfOthers = (own: NodeName, { positions }: DatabaseStatus): boolean =>
   positions.some(({ origin, sequence }) => sequence > 0 && nodeOf(origin) !== own);
 
 /** Its streams have begun: what has to be copied is known, and the databases themselves say when that is done. */
-const isTakenFrom = ({ connected, databases }: PeerStatus): boolean =>
+const isTakenFrom = (
+  { connected, databases }: PeerStatus,
+  silent: ClusterOverview['silent'],
+): boolean =>
   connected &&
   databases.every(
-    ({ receiving, receivingClosed }) =>
-      receivingClosed !== undefined || (receiving !== null && receiving.phase !== 'subscribing'),
+    ({ database, receiving, receivingClosed }) =>
+      silent.includes(database) ||
+      receivingClosed !== undefined ||
+      (receiving !== null && receiving.phase !== 'subscribing'),
   );

@@ -178,7 +178,9 @@ export class RunningNode implements NodeHandle {
     const { databases, silent } = overview;
     const problems = [...problemsOf(this.tree()), ...databases.flatMap(damageProblem)];
     const waiting = [
-      ...silent.map((database) => `database ${database} does not answer`),
+      ...silent
+        .filter((database) => !problems.some((problem) => problem.includes(`router:${database} `)))
+        .map((database) => `database ${database} does not answer`),
       ...databases
         .filter(({ ready, damage }) => !ready && !damage)
         .map(({ database }) => `database ${database} is catching up by copy`),

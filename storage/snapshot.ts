@@ -190,6 +190,7 @@ class RowReader {
         continue;
       }
       for (const [key, value] of found) {
+        bytes += key.length + value.length;
         const row = this.#sound(key, value, table);
         if (!row || !this.#isCopied(table, primaryKeyOf(key), row)) continue;
         rows.push({ table: table.name, generation: table.generation, key: primaryKeyOf(key), row });

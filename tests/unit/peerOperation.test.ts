@@ -128,7 +128,9 @@ test('an operation is run once with what was sent and who sent it, and its answe
   });
   const answer = await scene.call({ authorization: 'Basic YQ==' }).settled();
   t.deepEqual(answer, { message: 'added', rows: [1, { deep: true }] });
-  t.deepEqual(requests, [{ operation: OPERATION, authorization: 'Basic YQ==', proven: A }]);
+  t.deepEqual(requests, [
+    { operation: OPERATION, authorization: 'Basic YQ==', proven: A, address: 'a' },
+  ]);
   await nothingLeft(t, scene);
   t.is(over(), 1);
 });
@@ -141,7 +143,7 @@ test('without authorization none is made up', async (t) => {
     return {};
   });
   t.deepEqual(await scene.call().settled(), {});
-  t.deepEqual(requests, [{ operation: OPERATION, proven: A }]);
+  t.deepEqual(requests, [{ operation: OPERATION, proven: A, address: 'a' }]);
 });
 
 test('nothing is left on a signal that outlives the question', async (t) => {

@@ -33,6 +33,7 @@ const overview = (parts: {
 }): ClusterOverview =>
   ({
     databases: parts.databases ?? [],
+    silent: [],
     peers: parts.peers ?? [],
     membership: parts.standing === null ? null : { standing: parts.standing ?? 'member' },
   }) as unknown as ClusterOverview;
