@@ -99,26 +99,13 @@ export const systemTables: readonly TableDefinition[] = [
   table(
     ANSWERS,
     'certificate_id',
-    [
-      'status',
-      'reason',
-      'checked_at',
-      'expiresAt',
-      'method',
-    ],
+    ['status', 'reason', 'checked_at', 'expiresAt', 'method'],
     false,
   ),
   table(
     LISTS,
     'distribution_point',
-    [
-      'issuer_dn',
-      'crl_blob',
-      'this_update',
-      'next_update',
-      'signature_valid',
-      'expiresAt',
-    ],
+    ['issuer_dn', 'crl_blob', 'this_update', 'next_update', 'signature_valid', 'expiresAt'],
     false,
   ),
   table(
