@@ -9,8 +9,8 @@ import type { Proven } from './transport/types.js';
 export interface AdmissionRules {
   /** Whether that node may connect now. */
   readonly admits: (name: NodeName) => boolean;
-  /** Serial numbers that are not accepted for that node, as they were written down. */
-  readonly revokedSerials: (name: NodeName) => readonly string[];
+  /** Whether that serial number is written down as not accepted for that node. */
+  readonly isRevoked: (name: NodeName, serial: string) => boolean;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
 }
@@ -18,7 +18,12 @@ export interface AdmissionRules {
 export type Admission =
   | { readonly name: NodeName }
   /** What the other end is told, and what the log says beside it. */
-  | { readonly reason: string; readonly claims: string };
+  | {
+      readonly reason: string;
+      readonly claims: string;
+      /** Whom it proves to be, who might connect but for the reason. */
+      readonly refused?: NodeName;
+    };
 
 /** The first of the proven names that may connect. */
 export const admit = (proven: Proven, rules: AdmissionRules): Admission => {
@@ -31,32 +36,18 @@ export const admit = (proven: Proven, rules: AdmissionRules): Admission => {
     return { reason, claims: names.join(', ') };
   }
   const problem = lapse(proven, name, rules);
-  return problem === undefined ? { name } : { reason: problem, claims: name };
+  return problem === undefined ? { name } : { reason: problem, claims: name, refused: name };
 };
 
 /** Why a connection that was admitted as that node is none any more; undefined: it still is. */
 export const lapse = (
   proven: Proven,
   name: NodeName,
-  rules: Pick<AdmissionRules, 'revokedSerials' | 'nowMs'>,
+  rules: Pick<AdmissionRules, 'isRevoked' | 'nowMs'>,
 ): string | undefined => {
   if (proven.kind !== 'certificate') return undefined;
   const { serial, validToMs } = proven.certificate;
-  if (isRevokedSerial(serial, rules.revokedSerials(name)))
+  if (rules.isRevoked(name, serial))
     return `the certificate with the serial number ${serial} was revoked`;
   return validToMs < rules.nowMs ? 'the certificate has expired' : undefined;
 };
-
-/** Every hexadecimal spelling matches: case, colons, spaces, leading zeros, 0x. Anything else matches letter for letter. */
-export const isRevokedSerial = (serial: string, revoked: readonly string[]): boolean => {
-  const wanted = canonicalSerial(serial);
-  return revoked.some((entry) => entry === serial || canonicalSerial(entry) === wanted);
-};
-
-const canonicalSerial = (text: string): string =>
-  text
-    .trim()
-    .replace(/^0x/i, '')
-    .replaceAll(/[:\s]/g, '')
-    .replace(/^0+(?=.)/, '')
-    .toUpperCase();

@@ -223,13 +223,12 @@ class CertificateSigner implements Actor<SignerMessage> {
 
   #show(): void {
     const { log, trust, config } = this.#parts.resources;
-    const revoked = new Map(
-      this.#table.nodes.map(({ name, revokedSerials }) => [name, revokedSerials]),
-    );
-    for (const { name, revokedCertificates = [] } of config.replication.routes)
-      revoked.set(name, [...(revoked.get(name) ?? []), ...revokedCertificates]);
-    trust.revoke(revoked);
     const { rows, nodes } = this.#table;
+    trust.revoke(
+      'rows',
+      nodes.map(({ name, revokedSerials: serials }) => ({ name, serials })),
+      (text) => log.warn(text),
+    );
     const { clientAuthorities } = this.#parts.provided;
     const keyOf = (row: CertificateRow): string | undefined => this.#table.keyOf(row);
     // Most writes to the database concern no certificate, and reading a thousand of them takes a while.

@@ -3,7 +3,7 @@
  * deal with other nodes in a clerk. Everything below fails in isolation; what fails here ends the node.
  */
 import { join } from 'node:path';
-import type { Config, ConfigSource } from '../config/types.js';
+import type { Config, ConfigSource, Route } from '../config/types.js';
 import { SkeinError } from '../protocol/errors.js';
 import { databaseName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
@@ -46,6 +46,7 @@ import { callPeer, refuseOperation, servePeerOperation } from './peerOperation.j
 import { peersSpec } from './peerSupervisor.js';
 import { ProvidedFiles } from './providedFiles.js';
 import type { NodeResources } from './resources.js';
+import { openRevocation } from './revocationDoor.js';
 import { SYSTEM } from './systemDatabase.js';
 import type { Connection } from './transport/types.js';
 import { TokenKeys } from './tokenKeys.js';
@@ -176,6 +177,8 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
     const provided = new ProvidedFiles({ table, ...resources, now: resources.environment.now });
     await provided.takeAll();
     await own.prepare();
+    this.#revokeByRoutes(resources.config.replication.routes);
+    await openRevocation(this.#context, { resources, ask: this.#askSystem });
     this.#signer = this.#context.spawn(
       signerSpec({
         resources,
@@ -193,6 +196,20 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       type: 'identity.view',
       replyTo,
     }));
+  }
+
+  #revokeByRoutes(routes: readonly Route[]): void {
+    const { trust, log } = this.#parts.resources;
+    trust.revoke(
+      'routes',
+      routes.map(({ name, revokedCertificates: serials = [] }) => ({ name, serials })),
+      (text) => log.warn(text),
+    );
+  }
+
+  #onRoutes(routes: readonly Route[]): void {
+    this.#revokeByRoutes(routes);
+    this.#membership?.send({ type: 'routes.changed', routes }, 'control');
   }
 
   describe(): Record<string, unknown> {
@@ -278,10 +295,9 @@ class ClusterSupervisor implements Actor<ClusterMessage> {
       overview: () => this.#overview(),
       membership: (question) => this.#askMembership(question),
       signer: (question) => this.#askSigner(question),
-      revokedSerials: resources.trust.revokedSerials,
+      trust: resources.trust,
       nowMs: resources.environment.now,
-      routesChanged: (routes) =>
-        void this.#membership?.send({ type: 'routes.changed', routes }, 'control'),
+      routesChanged: (routes) => this.#onRoutes(routes),
       callPeer: (call) => callPeer({ resources, signal, ...call }),
       users: this.#users,
       tokenKeys: this.#tokenKeys,

@@ -25,6 +25,8 @@ import type { CopyPace } from '../protocol/copyPace.js';
 import type { StreamStanding } from '../protocol/standing.js';
 import type { CertificateFields } from '../protocol/schemas/certificateSchemas.js';
 import type { TableDefinition } from '../protocol/tableDefinition.js';
+import type { RevocationResult } from '../security/revocation.js';
+import type { RefreshedCheck } from '../security/revocationChecker.js';
 import type { Accepted, Commit } from '../storage/commit.js';
 import type { Finding } from '../storage/damage.js';
 import type { LocalWrite } from '../storage/evaluate.js';
@@ -33,6 +35,7 @@ import type { SearchQuery } from '../storage/search.js';
 import type { CopyScope, CopySource } from '../storage/snapshot.js';
 import type { ActorRef, Reply, SupervisionEvent, Terminated } from './kernel/types.js';
 import type { SignedCertificate } from './ownCertificates.js';
+import type { CertificatePair } from './revocationGate.js';
 import type { Connection } from './transport/types.js';
 import type { Credentials, TokenBearer } from './users.js';
 
@@ -376,7 +379,15 @@ export type PeerMessage =
       readonly code: number;
       readonly reason: string;
     }
-  | { readonly type: 'greeting.ready'; readonly link: number; readonly clock: Version }
+  /** It was at the door and not let in. */
+  | { readonly type: 'link.refused'; readonly reason: string }
+  | {
+      readonly type: 'greeting.ready';
+      readonly link: number;
+      readonly clock: Version;
+      /** Why the peer's certificate is not accepted. */
+      readonly refusal: string | undefined;
+    }
   | { readonly type: 'router.ended'; readonly database: DatabaseName }
   | {
       readonly type: 'stream.ended';
@@ -480,6 +491,22 @@ export interface NodeView {
   /** Why its row cannot be read. */
   readonly problem?: string;
 }
+
+// ---- revocation
+
+export type RevocationMessage =
+  /** Whether a certificate may be used that the other one has signed. */
+  | {
+      readonly type: 'certificate.check';
+      readonly pair: CertificatePair;
+      readonly replyTo: Reply<RevocationResult>;
+    }
+  /** No link has it any more. */
+  | { readonly type: 'certificate.released'; readonly pem: string }
+  | { readonly type: 'check.ended'; readonly pem: string; readonly result: RevocationResult }
+  | { readonly type: 'timer.refresh' }
+  | { readonly type: 'refresh.ended'; readonly checks: readonly RefreshedCheck[] }
+  | { readonly type: 'refresh.failed'; readonly error: Error };
 
 // ---- signer
 

@@ -106,6 +106,8 @@ class PeerConnection implements Actor<PeerMessage> {
       case 'link.dialled':
         this.#dialler.over();
         return this.#meet(message.connection);
+      case 'link.refused':
+        return this.#current ? undefined : this.#note(message.reason, 1008);
       case 'link.failed':
         this.#dialler.over();
         return this.#notConnected(message.reason, 1006);
@@ -188,15 +190,13 @@ class PeerConnection implements Actor<PeerMessage> {
       measured: (rttMs) => this.#streams.measured(rttMs),
     });
     this.#links.set(id, link);
-    void this.#streams
-      .clock()
-      .then((clock) =>
-        this.#context.self.send({ type: 'greeting.ready', link: id, clock }, 'control'),
-      );
+    void Promise.all([this.#streams.clock(), link.certificateRefusal()]).then(([clock, refusal]) =>
+      this.#context.self.send({ type: 'greeting.ready', link: id, clock, refusal }, 'control'),
+    );
   }
 
   /** Frames wait until now, so that none overtakes the greeting. */
-  #greet({ link: id, clock }: Extract<PeerMessage, { type: 'greeting.ready' }>): void {
+  #greet({ link: id, clock, refusal }: Extract<PeerMessage, { type: 'greeting.ready' }>): void {
     const link = this.#links.get(id);
     if (!link) return;
     link.clock = clock;
@@ -211,7 +211,7 @@ class PeerConnection implements Actor<PeerMessage> {
         if (this.#current === link) this.#streams.drained();
       },
     });
-    link.begin(clock);
+    link.begin(clock, refusal);
   }
 
   /** Runs in the socket's turn: frames of streams go straight to their actors. */
@@ -319,7 +319,10 @@ class PeerConnection implements Actor<PeerMessage> {
     link.ended();
     if (link !== this.#current) {
       if (!this.#current && this.#links.size === 0 && !this.#dialler.isDialling)
-        this.#notConnected(closed.reason || `closed with ${closed.code}`, closed.code);
+        this.#notConnected(
+          link.closeReason ?? (closed.reason || `closed with ${closed.code}`),
+          closed.code,
+        );
       return;
     }
     this.#current = null;
@@ -332,9 +335,13 @@ class PeerConnection implements Actor<PeerMessage> {
   }
 
   #notConnected(reason: string, code: number): void {
+    this.#note(reason, code);
+    if (!this.#current) this.#dialler.dialLater();
+  }
+
+  #note(reason: string, code: number): void {
     this.#reason = reason;
     this.#lastError = { code, timeMs: this.#parts.resources.environment.now(), reason };
-    if (!this.#current) this.#dialler.dialLater();
   }
 
   #tick(): void {

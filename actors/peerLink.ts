@@ -66,6 +66,7 @@ export class PeerLink implements OpenLink {
   lastHeardMs: number;
   readonly #parts: PeerLinkParts;
   readonly #probes = new Set<(heard: boolean) => void>();
+  readonly #releaseCertificate: () => void;
   #session: SessionState;
 
   constructor(parts: PeerLinkParts) {
@@ -76,6 +77,7 @@ export class PeerLink implements OpenLink {
     this.link = new Link(connection);
     this.#parts = parts;
     this.lastHeardMs = environment.now();
+    this.#releaseCertificate = this.#holdCertificate();
     this.#session = startSession(
       {
         greeting: {
@@ -157,8 +159,17 @@ export class PeerLink implements OpenLink {
     return admission({ ...question, heard }) === 'admit';
   }
 
-  begin(clock: Version): void {
-    if (!this.#hasLapsed()) this.step({ type: 'started', clock });
+  /** Why the peer's certificate is not accepted, by its authority; undefined: it is, or there is none. */
+  async certificateRefusal(): Promise<string | undefined> {
+    const { proven } = this.connection;
+    if (proven.kind !== 'certificate') return undefined;
+    const { trust, log } = this.#parts.resources;
+    return await trust.revocation.check(proven.certificate, log.child({ peer: this.#parts.peer }));
+  }
+
+  begin(clock: Version, refusal: string | undefined): void {
+    if (refusal !== undefined) this.#carryOut({ type: 'close', code: 1008, reason: refusal });
+    else if (!this.#hasLapsed()) this.step({ type: 'started', clock });
   }
 
   /** At least every quarter of the ping interval. */
@@ -169,10 +180,11 @@ export class PeerLink implements OpenLink {
   /** What lets the peer in may end while it is here: its certificate expires, or is revoked. Then the link is closed. */
   #hasLapsed(): boolean {
     const { peer, resources } = this.#parts;
-    const reason = lapse(this.connection.proven, peer, {
-      revokedSerials: resources.trust.revokedSerials,
-      nowMs: resources.environment.now(),
-    });
+    const { proven } = this.connection;
+    const { trust, environment } = resources;
+    const reason =
+      lapse(proven, peer, { isRevoked: trust.isRevoked, nowMs: environment.now() }) ??
+      (proven.kind === 'certificate' ? trust.revocation.refusalOf(proven.certificate) : undefined);
     if (reason === undefined) return false;
     if (this.closeReason === null) this.#carryOut({ type: 'close', code: 1008, reason });
     return true;
@@ -212,7 +224,14 @@ export class PeerLink implements OpenLink {
     this.#stopListening();
   }
 
+  #holdCertificate(): () => void {
+    const { proven } = this.connection;
+    if (proven.kind !== 'certificate') return () => undefined;
+    return this.#parts.resources.trust.revocation.hold(proven.certificate);
+  }
+
   #stopListening(): void {
+    this.#releaseCertificate();
     for (const settle of this.#probes) settle(false);
   }
 

@@ -7,6 +7,7 @@ import { messageOf, SkeinError } from '../protocol/errors.js';
 import { decodeControl, encodeControl, type ControlFrame } from '../protocol/frames.js';
 import type { NodeName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
+import { lapse } from './admission.js';
 import type { Timers } from './environment.js';
 import type { NodeResources } from './resources.js';
 import { addressToDialFrom } from './transport/addresses.js';
@@ -55,6 +56,7 @@ export const callPeer = async (parts: {
   });
   const startedMs = environment.now();
   const connection = await dial(parts);
+  await refuseRevoked(connection, parts);
   connection.acceptFrames(config.replication.maxPayloadBytes);
   const dialMs = Math.max(0, environment.now() - startedMs);
   const timeoutMs = Math.max(0, limits.peerOperationMsMax - dialMs);
@@ -82,6 +84,23 @@ const dial = async (parts: {
   } catch (error) {
     throw new PeerUnreachable(messageOf(error), { cause: error });
   }
+};
+
+/** Before anything is said, credentials least of all. */
+const refuseRevoked = async (
+  connection: Connection,
+  parts: { resources: NodeResources; name: NodeName; verifyTls?: boolean },
+): Promise<void> => {
+  const { proven } = connection;
+  const { resources, name, verifyTls = true } = parts;
+  const { trust, environment, log } = resources;
+  if (!verifyTls || proven.kind !== 'certificate') return;
+  const reason =
+    lapse(proven, name, { isRevoked: trust.isRevoked, nowMs: environment.now() }) ??
+    (await trust.revocation.check(proven.certificate, log.child({ peer: name })));
+  if (reason === undefined) return;
+  refuseConnection(connection, { code: 1008, reason });
+  throw new PeerUnreachable(reason);
 };
 
 /** The first outcome counts and ends the connection. */

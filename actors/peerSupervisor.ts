@@ -162,11 +162,13 @@ class PeerSupervisor implements Actor<PeersMessage> {
     const { log, environment, trust } = this.#parts.resources;
     const admission = admit(connection.proven, {
       admits: (name) => this.#peers.has(name) || (this.#closing.get(name) ?? null) !== null,
-      revokedSerials: trust.revokedSerials,
+      isRevoked: trust.isRevoked,
       nowMs: environment.now(),
     });
     if ('reason' in admission) {
-      const { reason, claims } = admission;
+      const { reason, claims, refused } = admission;
+      if (refused !== undefined)
+        this.#peers.get(refused)?.ref.send({ type: 'link.refused', reason }, 'control');
       const { remoteAddress } = connection;
       log.warn({ remoteAddress, reason, claims }, 'refused a connection from an unknown node');
       return refuseConnection(connection, { code: 1008, reason });

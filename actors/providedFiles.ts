@@ -235,19 +235,29 @@ const providedBy = ({ tls, operationsApi }: Config): Provided[] => {
   const uses = operationsApi.tls ? ['replication'] : ALL_USES;
   const nodes = tls.map((entry, index) => ({
     ...untouched,
-    ...{ label: `tls.${index}`, entry, uses, suffix: '', isOfClients: false },
+    label: `tls.${index}`,
+    entry,
+    uses,
+    suffix: '',
+    isOfClients: false,
   }));
   const api = (operationsApi.tls ?? []).map(({ authority: _clients, ...entry }, index) => ({
     ...untouched,
-    ...{ label: `operationsApi.tls.${index}`, entry, uses: ['operations'] },
-    ...{ suffix: '-operations', isOfClients: false },
+    label: `operationsApi.tls.${index}`,
+    entry,
+    uses: ['operations'],
+    suffix: '-operations',
+    isOfClients: false,
   }));
   const { mtls } = operationsApi;
   const clients = mtls
     ? [
         {
           ...untouched,
-          ...{ label: 'http.mtls.certificateAuthority', uses: [], suffix: '', isOfClients: true },
+          label: 'http.mtls.certificateAuthority',
+          uses: [],
+          suffix: '',
+          isOfClients: true,
           entry: { authority: mtls.authority, hostnames: [], uses: [] },
         },
       ]

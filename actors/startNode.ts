@@ -9,6 +9,7 @@ import type { Config, ConfigSource } from '../config/types.js';
 import { SkeinError } from '../protocol/errors.js';
 import type { User } from '../protocol/operations.js';
 import { redaction } from '../protocol/secretFields.js';
+import { readRevocationSettings, type RevocationSettings } from '../security/revocationSettings.js';
 import { clusterSpec } from './clusterSupervisor.js';
 import { databaseFiles } from './databaseFiles.js';
 import type { OpenDatabases } from './openDatabases.js';
@@ -44,6 +45,7 @@ export const startCore = async (
   options: StartOptions = {},
 ): Promise<RunningNode> => {
   refuseUnavailable(config);
+  const revocation = readRevocationSettings(config.replication.certificateVerification);
   const environment = options.environment ?? systemEnvironment();
   const log =
     options.logger ??
@@ -52,7 +54,7 @@ export const startCore = async (
       base: { node: config.node.name },
       redact: redaction(),
     });
-  const node = new RunningNode({ config, environment, log, options });
+  const node = new RunningNode({ config, environment, log, options, revocation });
   await node.open();
   return node;
 };
@@ -80,8 +82,9 @@ export class RunningNode implements NodeHandle {
     environment: Environment;
     log: Logger;
     options: StartOptions;
+    revocation: RevocationSettings;
   }) {
-    const { config, environment, log, options } = parts;
+    const { config, environment, log, options, revocation } = parts;
     this.name = config.node.name;
     this.config = config;
     this.environment = environment;
@@ -97,7 +100,7 @@ export class RunningNode implements NodeHandle {
         options.failed?.(error);
       },
     });
-    const trust = new Trust();
+    const trust = new Trust(revocation);
     this.certificates = trust.operations;
     const transport = options.transport ?? transportFor(config, trust);
     const files = databaseFiles(config.storage);

@@ -29,9 +29,19 @@ const table = (
 
 export const NODES = 'hdb_nodes';
 export const GENERATIONS = 'hdb_node_generations';
+/** What authorities said about certificates: of the sources, the lists themselves, and what these revoke. */
+export const ANSWERS = 'hdb_certificate_cache';
+export const LISTS = 'hdb_crl_cache';
+export const REVOKED = 'hdb_revoked_certificates';
 
 /** What only this node's own machinery writes. */
-export const bookkeepingTables: ReadonlySet<string> = new Set([GENERATIONS, 'hdb_info']);
+export const bookkeepingTables: ReadonlySet<string> = new Set([
+  GENERATIONS,
+  'hdb_info',
+  ANSWERS,
+  LISTS,
+  REVOKED,
+]);
 
 /** What only operations of their own write, which keep the promises about it. */
 export const operationsInstead: ReadonlyMap<string, string> = new Map([
@@ -88,30 +98,32 @@ export const systemTables: readonly TableDefinition[] = [
     ],
     false,
   ),
-  table('hdb_certificate_cache', 'certificate_id', [
-    'status',
-    'reason',
-    'checked_at',
-    'expiresAt',
-    'method',
-  ]),
-  table('hdb_crl_cache', 'distribution_point', [
-    'issuer_dn',
-    'crl_blob',
-    'this_update',
-    'next_update',
-    'signature_valid',
-    'expiresAt',
-  ]),
-  table('hdb_revoked_certificates', 'composite_id', [
-    'serial_number',
-    'issuer_key_id',
-    'revocation_date',
-    'revocation_reason',
-    'crl_source',
-    'crl_next_update',
-    'expiresAt',
-  ]),
+  table(
+    ANSWERS,
+    'certificate_id',
+    ['status', 'reason', 'checked_at', 'expiresAt', 'method'],
+    false,
+  ),
+  table(
+    LISTS,
+    'distribution_point',
+    ['issuer_dn', 'crl_blob', 'this_update', 'next_update', 'signature_valid', 'expiresAt'],
+    false,
+  ),
+  table(
+    REVOKED,
+    'composite_id',
+    [
+      'serial_number',
+      'issuer_key_id',
+      'revocation_date',
+      'revocation_reason',
+      'crl_source',
+      'crl_next_update',
+      'expiresAt',
+    ],
+    false,
+  ),
   table(
     'hdb_job',
     'id',

@@ -146,7 +146,7 @@ const replicationKeys = section('How this node takes part in a cluster.', {
   }),
   mtls: {
     ...section('Client certificates; always required on the TLS port.', {
-      certificateVerification: { ...certificateVerification, ...later(true) },
+      certificateVerification,
     }),
     type: ['object', 'boolean'],
     expected: 'true, or a section with certificateVerification',

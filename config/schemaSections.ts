@@ -9,27 +9,61 @@ const failureMode = oneOf(
   ['fail-closed', 'fail-open'],
   'What happens when no source can be reached.',
 );
-const timeMs = (description: string, minimum: number): ConfigSchema =>
-  count(description, { unit: 'milliseconds', minimum });
+const timeMs = (
+  description: string,
+  options: { minimum: number; defaultText: string },
+): ConfigSchema => count(description, { unit: 'milliseconds', ...options });
 
-const revocationSource = (properties: Record<string, ConfigSchema>): ConfigSchema => ({
-  ...section('A source of revocations.', {
-    enabled: flag('Ask it.'),
-    timeout: timeMs('Time to wait for an answer.', 1000),
-    cacheTtl: timeMs('How long an answer counts.', 1000),
-    failureMode,
+const revocationSource = (
+  defaults: { timeout: string; cacheTtl: string },
+  properties: Record<string, ConfigSchema>,
+): ConfigSchema => ({
+  ...section('A source of revocations; false: it is not asked.', {
+    enabled: flag('Ask it.', { defaultText: 'true' }),
+    timeout: timeMs('Time to wait for an answer.', {
+      minimum: 1000,
+      defaultText: defaults.timeout,
+    }),
+    cacheTtl: timeMs('How long an answer counts.', {
+      minimum: 1000,
+      defaultText: defaults.cacheTtl,
+    }),
+    failureMode: { ...failureMode, defaultText: 'the failureMode of both' },
     ...properties,
   }),
   type: ['object', 'boolean'],
 });
 
-/** Checked although unused: a mistake in it must not turn into a silent "off" once it is. */
+/** A mistake in it must not turn into a silent "off". */
 export const certificateVerification: ConfigSchema = {
-  ...section('Revocation checks.', {
-    failureMode,
-    crl: revocationSource({ gracePeriod: timeMs('How long an expired list still counts.', 0) }),
-    ocsp: revocationSource({ errorCacheTtl: timeMs('How long an error is remembered.', 1000) }),
-  }),
+  ...section(
+    'Whether certificates of other nodes were revoked; false: authorities are not asked.',
+    {
+      failureMode: { ...failureMode, defaultText: 'fail-closed' },
+      crl: revocationSource(
+        { timeout: '10000', cacheTtl: '86400000' },
+        {
+          gracePeriod: timeMs('How long an expired list still counts.', {
+            minimum: 0,
+            defaultText: '86400000',
+          }),
+        },
+      ),
+      ocsp: revocationSource(
+        { timeout: '5000', cacheTtl: '3600000' },
+        {
+          errorCacheTtl: timeMs(
+            'How long it is remembered that nobody could be asked, lists too.',
+            {
+              minimum: 1000,
+              defaultText: '300000',
+            },
+          ),
+        },
+      ),
+    },
+  ),
+  defaultText: 'true',
   type: ['object', 'boolean'],
 };
 

@@ -110,6 +110,8 @@ export const limits = {
   revocationWatchedMax: 2_000,
   /** How far the clocks of authorities may be ahead. */
   revocationSkewMs: 300_000,
+  /** How long one handshake waits for a check; shorter than `greetingMsMax`, which the other end waits. */
+  revocationWaitMsMax: 8_000,
 
   // ---- queues
   /** Data messages waiting in one actor's mailbox. */

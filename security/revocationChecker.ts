@@ -58,13 +58,14 @@ export class RevocationChecker {
 
   /**
    * Whether a certificate that `issuer` has signed may be used. Asks over the network when nothing is remembered. One
-   * that passes is watched from then on, until `forget`. Never rejects for what certificates, authorities or the network
+   * that passes, or of which nothing is known, is watched from then on, until `forget`. Never rejects for what certificates, authorities or the network
    * do; throws for text that is no certificate.
    */
   async check(certificate: Certificate, issuer: Certificate): Promise<RevocationResult> {
     const pair = { certificate: parsed(certificate), issuer: parsed(issuer) };
     const result = await this.#judge(pair);
-    if (passes(result) && result.untilMs !== undefined) this.#watch(pair, result.untilMs);
+    const isOpen = passes(result) || result.code === 'REVOCATION_UNKNOWN';
+    if (isOpen && result.untilMs !== undefined) this.#watch(pair, result.untilMs);
     return result;
   }
 

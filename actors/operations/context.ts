@@ -3,13 +3,13 @@
  * Made by clusterSupervisor for each operation; operations keep nothing.
  */
 import type { Logger } from 'pino';
-import type { Config, ConfigSource } from '../../config/types.js';
+import type { Config, ConfigSource, Route } from '../../config/types.js';
 import type { EntryNotes } from '../../protocol/entry.js';
 import type { DatabaseName, NodeName } from '../../protocol/ids.js';
-import type { MemberRoute } from '../../protocol/membership.js';
 import type { User } from '../../protocol/operations.js';
 import type { ActorRef, Reply } from '../kernel/types.js';
 import type { TokenKeys } from '../tokenKeys.js';
+import type { Trust } from '../trust.js';
 import type { UserDirectory } from '../users.js';
 import type {
   ClusterOverview,
@@ -33,11 +33,11 @@ export interface OperationContext {
   membership<T>(question: (replyTo: Reply<T>) => MembershipMessage): Promise<T>;
   /** Asks the signer. SIGNER_UNAVAILABLE while it is away, or on a node without TLS. */
   signer<T>(question: (replyTo: Reply<T>) => SignerMessage): Promise<T>;
-  /** Serial numbers that are not accepted for a node. */
-  revokedSerials(name: NodeName): readonly string[];
+  /** Which certificates of other nodes are not accepted. */
+  readonly trust: Pick<Trust, 'isRevoked' | 'revocation'>;
   nowMs(): number;
   /** All routes of this node, from now on. */
-  routesChanged(routes: readonly MemberRoute[]): void;
+  routesChanged(routes: readonly Route[]): void;
   /** Has another node run one operation; rejects with PeerUnreachable or PeerRefused. */
   callPeer(call: {
     name: NodeName;

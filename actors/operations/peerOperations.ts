@@ -90,10 +90,14 @@ const authorise = async (
 ): Promise<NodeName | null> => {
   const admission = admit(proven, {
     admits: view.isAdmitted,
-    revokedSerials: (name) => context.revokedSerials(name),
+    isRevoked: context.trust.isRevoked,
     nowMs: context.nowMs(),
   });
-  const member = 'name' in admission ? admission.name : null;
+  const admitted = 'name' in admission ? admission.name : null;
+  const refusal = admitted === null ? undefined : await refusalOf(context, proven, address);
+  if (refusal !== undefined && authorization === undefined)
+    throw new SkeinError('UNAUTHENTICATED', refusal);
+  const member = refusal === undefined ? admitted : null;
   if (authorization === undefined) {
     if (member !== null) return member;
     throw new SkeinError('UNAUTHENTICATED', 'Must login');
@@ -103,6 +107,16 @@ const authorise = async (
     throw new SkeinError('FORBIDDEN', "This operation is restricted to 'super_user' roles");
   return member;
 };
+
+/** Why the certificate of a member is not accepted, by its authority. */
+const refusalOf = async (
+  { trust, log }: OperationContext,
+  proven: Proven,
+  address: string,
+): Promise<string | undefined> =>
+  proven.kind === 'certificate'
+    ? await trust.revocation.check(proven.certificate, log.child({ remoteAddress: address }))
+    : undefined;
 
 /** `Basic …` or `Bearer …`, as on the operations API. */
 const authenticated = async (

@@ -13,6 +13,7 @@ import type { Config } from '../../config/types.js';
 import { invalidRequest } from '../../protocol/errors.js';
 import type { RecordObject } from '../../protocol/operations.js';
 import type { Replicates } from '../../protocol/validate.js';
+import { usesTls } from '../listener.js';
 import type { OperationContext } from './context.js';
 
 export const setRoutes = (
@@ -78,12 +79,13 @@ const refuseUnreadable = ({ config }: OperationContext, entries: readonly RouteE
     );
 };
 
-/** The node would not start with such a route. */
+/** Without certificates of its own the node could not dial there. */
 const refuseTls = ({ config }: OperationContext, entries: readonly RouteEntry[]): void => {
+  if (usesTls(config)) return;
   const route = routesOf(entries, config).find(({ url }) => url.startsWith('wss:'));
   if (route !== undefined)
     throw invalidRequest(
-      `TLS replication is not available yet, give the route to '${route.name}' a ws:// URL`,
+      `the route to '${route.name}' needs TLS: configure replication.securePort and restart, or give it a ws:// URL`,
     );
 };
 

@@ -63,6 +63,11 @@ export class SecureContexts {
     for (const listener of this.#listeners) listener();
   }
 
+  /** PEM of those who are trusted. */
+  get authorities(): readonly string[] {
+    return this.#material?.authorities ?? [];
+  }
+
   /** Told after each replacement, until what it answers is called. */
   onReplaced(listener: () => void): () => void {
     this.#listeners.add(listener);

@@ -158,12 +158,12 @@ const FRAMES_PER_LINK = 25;
 const misbehave = async (scene: Scene): Promise<number> => {
   const { draw, self } = scene;
   const peer = await open(scene);
-  let isOver = false;
-  void peer.closed.then(() => (isOver = true));
+  const link = { isOver: false };
+  void peer.closed.then(() => (link.isOver = true));
   peer.send(hello(self));
   const stream = await askedFor(peer);
   let sent = 0;
-  while (!isOver && sent < FRAMES_PER_LINK) {
+  while (!link.isOver && sent < FRAMES_PER_LINK) {
     const frame = oneOf(draw, FIXTURES);
     // A greeting or a Bye ends all at once.
     if ((frame[0] ?? 0) <= FRAME_KIND.Bye) continue;

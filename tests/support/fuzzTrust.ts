@@ -120,7 +120,7 @@ const readAsPem = (pem: string): void => {
   const { serial, validToMs } = detailsOf(certificate);
   const proof = { pem, issuerPem: null, serial, validToMs };
   lapse({ kind: 'certificate', names, certificate: proof }, nodeName('server-two'), {
-    revokedSerials: () => ['0C0FFEE0'],
+    isRevoked: (_name, revoked) => revoked === '0C0FFEE0',
     nowMs: 0,
   });
 };

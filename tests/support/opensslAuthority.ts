@@ -98,6 +98,11 @@ export class OpensslAuthority {
     return { name, certificate: new X509Certificate(await readFile(this.#file(`${name}.pem`))) };
   }
 
+  /** In PEM. */
+  keyOf({ name }: Issued): Promise<string> {
+    return readFile(this.#file(`${name}.key`), 'utf8');
+  }
+
   async revoke({ name }: Issued, reason: string): Promise<void> {
     await openssl([
       ['ca', '-config', this.#file('configuration'), '-revoke', this.#file(`${name}.pem`)],

@@ -343,12 +343,19 @@ test('its authority is made anew for the same key when two thirds of its ten yea
   t.true(readCertificate(certificateOf(scene, 'server-one')).checkIssued(second));
 });
 
-test('serial numbers that are revoked come from the node table and from the routes', async (t) => {
-  const routes = [{ hostname: 'server-two', revokedCertificates: ['1769F7D6A'] }];
-  const scene = await startSigner(t, { config: { replication: { routes } } });
-  t.deepEqual(scene.trust.revokedSerials(nodeName('server-two')), ['1769F7D6A']);
-  scene.change('hdb_nodes', { name: 'server-two', revoked_certificates: ['ab'] });
+test('serial numbers in the node table count in every spelling, and what is no number is warned of once', async (t) => {
+  const scene = await startSigner(t);
+  const isRevoked = (serial: string) => scene.trust.isRevoked(nodeName('server-two'), serial);
+  const revoked_certificates = ['00:ab', 'QA69C7E2S'];
+  scene.change('hdb_nodes', { name: 'server-two', revoked_certificates });
   await scene.environment.advance(100);
-  await until(() => scene.trust.revokedSerials(nodeName('server-two')).length === 2, 'both count');
-  t.deepEqual(scene.trust.revokedSerials(nodeName('server-three')), []);
+  await until(() => isRevoked('AB'), 'it counts');
+  t.true(isRevoked('QA69C7E2S'));
+  t.false(scene.trust.isRevoked(nodeName('server-three'), 'AB'));
+  scene.change('hdb_nodes', { name: 'server-two', revoked_certificates, shard: 1 });
+  scene.change('hdb_nodes', { name: 'server-three', revoked_certificates: ['CD'] });
+  await scene.environment.advance(100);
+  await until(() => scene.trust.isRevoked(nodeName('server-three'), 'cd'), 'the table is read');
+  t.is(scene.logged.filter((line) => line.includes("'QA69C7E2S'")).length, 1);
+  t.false(scene.logged.some((line) => line.includes('ab')));
 });

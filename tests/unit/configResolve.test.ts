@@ -365,13 +365,12 @@ test('client certificates count when their authority is named for them', (t) => 
 test('documented keys of features that are not built are warned about', (t) => {
   const input = {
     http: { port: 9926, mtls: true },
-    replication: { failOver: false, mtls: { certificateVerification: false } },
+    replication: { failOver: false },
     logging: { auditLog: false },
   };
   t.deepEqual(warningsOf(input), [
     'not supported by this version: http.port',
     'not supported by this version: replication.failOver',
-    'not supported by this version: replication.mtls.certificateVerification',
     'not supported by this version: logging.auditLog',
     'http.mtls has no effect without operationsApi.network.securePort',
   ]);

@@ -503,11 +503,19 @@ test('what is due is checked again, and nothing else', async (t) => {
   t.like(refreshed?.result, { outcome: 'revoked', code: 'CERTIFICATE_REVOKED' });
 });
 
-test('who did not pass is not watched, who was let in is until it is forgotten', async (t) => {
+test('of whom nothing is known is watched, though not let in: it may have a link', async (t) => {
   const scene = revocationScene();
+  t.deepEqual(await outcome(scene, listed), ['refused', 'crl', 'REVOCATION_UNKNOWN']);
+  t.is(scene.checker.nextDueMs, scene.nowMs + ERROR_MS);
+});
+
+test('who is revoked is not watched, who was let in is until it is forgotten', async (t) => {
+  const scene = revocationScene();
+  scene.answers.set(CRL, revokedList);
   await outcome(scene, listed);
   t.is(scene.checker.nextDueMs, undefined);
-  scene.answers.set(CRL, listOf());
+  scene.nowMs += DAY;
+  scene.answers.set(CRL, listOf({ thisUpdateMs: scene.nowMs, nextUpdateMs: scene.nowMs + DAY }));
   await checkAt(scene, ERROR_MS, listed);
   scene.answers.clear();
   scene.nowMs += 4 * DAY;

@@ -1,5 +1,6 @@
 /** Settings of the revocation checks: what is left out has its default, what is wrong is an error that names it. */
 import test from 'ava';
+import { loadConfig } from '../../config/load.js';
 import { readRevocationSettings } from '../../security/revocationSettings.js';
 
 const defaults = {
@@ -102,3 +103,49 @@ for (const [value, message] of wrong)
       code: 'INVALID_CONFIGURATION',
     });
   });
+
+const PREFIX = 'REPLICATION_MTLS_CERTIFICATEVERIFICATION';
+
+const fromVariables = (variables: Readonly<Record<string, string>>) => {
+  const environment = Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [`${PREFIX}${name}`, value]),
+  );
+  const nowhere = { currentDirectory: '/nowhere', homeDirectory: '/nowhere' };
+  const { config } = loadConfig({ environment, ...nowhere });
+  return readRevocationSettings(config.replication.certificateVerification);
+};
+
+test('all of them can be set by variables of the environment', (t) => {
+  const settings = fromVariables({
+    _FAILUREMODE: 'fail-open',
+    _CRL_TIMEOUT: '1001',
+    _CRL_CACHETTL: '1002',
+    _CRL_FAILUREMODE: 'fail-closed',
+    _CRL_GRACEPERIOD: '3',
+    _OCSP_TIMEOUT: '1004',
+    _OCSP_CACHETTL: '1005',
+    _OCSP_ERRORCACHETTL: '1006',
+  });
+  t.deepEqual(settings, {
+    crl: {
+      enabled: true,
+      timeoutMs: 1001,
+      cacheTtlMs: 1002,
+      errorCacheTtlMs: 1006,
+      failureMode: 'fail-closed',
+      gracePeriodMs: 3,
+    },
+    ocsp: {
+      enabled: true,
+      timeoutMs: 1004,
+      cacheTtlMs: 1005,
+      errorCacheTtlMs: 1006,
+      failureMode: 'fail-open',
+    },
+  });
+  t.is(fromVariables({ _OCSP_FAILUREMODE: 'fail-open' }).ocsp.failureMode, 'fail-open');
+  t.false(fromVariables({ '': 'false' }).crl.enabled);
+  t.false(fromVariables({ _CRL: 'false' }).crl.enabled);
+  t.false(fromVariables({ _OCSP: 'false' }).ocsp.enabled);
+  t.throws(() => fromVariables({ _CRL_TIMEOUT: '999' }), { message: /at least 1000, not 999/ });
+});
