@@ -78,6 +78,7 @@ test('nothing below TLS 1.2 is spoken on the port of the operations API', async 
 test('a certificate that is added is shown by the operations API at once, the other port keeps its own', async (t) => {
   const { one, url, authority } = await serve(t);
   const next = await issue({ commonName: 'api.example', dns: ['new.example'] }, authority);
+  t.is((await shownAt(placeOf(url), '')).subjectAltName, 'DNS:api.example');
   const links = (await shownAt(one, 'server-one')).serialNumber;
   await one.send({
     operation: 'add_certificate',
@@ -85,8 +86,11 @@ test('a certificate that is added is shown by the operations API at once, the ot
     private_key: next.key,
     is_authority: false,
     name: 'new',
+    hosts: ['new.example', 'server-one'],
     uses: ['operations'],
   });
+  // It is the best of all now, also for who asks for no name.
+  t.is((await shownAt(placeOf(url), '')).subjectAltName, 'DNS:new.example');
   t.is((await shownAt(placeOf(url), 'new.example')).subjectAltName, 'DNS:new.example');
   t.is((await shownAt(placeOf(url), 'api.example')).subjectAltName, 'DNS:api.example');
   t.is((await shownAt(one, 'server-one')).serialNumber, links);
