@@ -2,6 +2,7 @@
  * The operations API over TLS: what it shows, whom it believes, and that who is known there is not therefore a node, nor a node
  * a user. Real sockets in one process.
  */
+import { X509Certificate } from 'node:crypto';
 import test, { type ExecutionContext } from 'ava';
 import type { ConfigInput } from '../../config/types.js';
 import { startNode } from '../../index.js';
@@ -197,4 +198,16 @@ test('nodes that join over TLS share the keys of tokens', async (t) => {
   });
   await t.throwsAsync(two.node.authenticateToken(ofTwo), { message: 'invalid token' });
   for (const { log } of [one, two, three]) t.notRegex(log(), /PRIVATE KEY|passphrase/);
+});
+
+test('a certificate that has expired since the handshake stands for nobody', async (t) => {
+  const { one } = await serve(t);
+  const commonName = USER.username;
+  const read = async (toMs: number): Promise<X509Certificate> =>
+    new X509Certificate((await issue({ commonName, toMs })).certificate);
+  const { node } = one;
+  t.is((await node.authenticateCertificate(await read(Date.now() + 60_000))).username, commonName);
+  await t.throwsAsync(node.authenticateCertificate(await read(Date.now() - 1_000)), {
+    message: 'Login failed',
+  });
 });
