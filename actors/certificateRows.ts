@@ -131,7 +131,10 @@ export const authorityRowName = (certificate: string): string => {
 };
 
 /** Another authority may have the name already: one of a node that was set up anew, for instance. */
-export const authorityRow = (rows: readonly CertificateRow[], certificate: string): CertificateRow => {
+export const authorityRow = (
+  rows: readonly CertificateRow[],
+  certificate: string,
+): CertificateRow => {
   const name = authorityRowName(certificate);
   const held = rows.find((row) => row.name === name);
   if (held?.certificate.trim() === certificate.trim()) return held;

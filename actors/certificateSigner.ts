@@ -164,7 +164,8 @@ class CertificateSigner implements Actor<SignerMessage> {
     const row = this.#active();
     if (!row?.isProvided) return;
     const issuer = issuerAmong(this.#table.rows, readCertificate(row.certificate));
-    if (issuer) await this.#table.announce(this.#parts.resources.config.node.name, issuer.certificate);
+    if (issuer)
+      await this.#table.announce(this.#parts.resources.config.node.name, issuer.certificate);
   }
 
   #view(): IdentityView {

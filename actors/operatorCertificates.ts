@@ -136,9 +136,7 @@ const sanitised = (name: string): string => name.replaceAll(/[^a-z0-9.]/gi, '-')
 const rowNameOf = ({ name }: CertificateFields, read: X509Certificate): string => {
   const named = name ?? commonNameOf(read.subject) ?? servedNames(read)[0];
   if (named === undefined)
-    throw invalidRequest(
-      'Error extracting certificate host name, please provide a name parameter',
-    );
+    throw invalidRequest('Error extracting certificate host name, please provide a name parameter');
   return sanitised(named).slice(0, NAME_CHARACTERS_MAX);
 };
 
