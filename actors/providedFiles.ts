@@ -231,39 +231,34 @@ export class ProvidedFiles {
 const ALL_USES = ['replication', 'operations'];
 
 const providedBy = ({ tls, operationsApi }: Config): Provided[] => {
-  const untouched = { rowName: null, authorityNames: [], taken: '', seen: '' };
   const uses = operationsApi.tls ? ['replication'] : ALL_USES;
-  const nodes = tls.map((entry, index) => ({
-    ...untouched,
-    label: `tls.${index}`,
-    entry,
-    uses,
-    suffix: '',
-    isOfClients: false,
-  }));
-  const api = (operationsApi.tls ?? []).map(({ authority: _clients, ...entry }, index) => ({
-    ...untouched,
+  const nodes = tls.map((entry, index) => ({ ...PROVIDED, label: `tls.${index}`, entry, uses }));
+  const api = (operationsApi.tls ?? []).map(({ authority: _ofClients, ...entry }, index) => ({
+    ...PROVIDED,
     label: `operationsApi.tls.${index}`,
     entry,
     uses: ['operations'],
     suffix: '-operations',
-    isOfClients: false,
   }));
   const { mtls } = operationsApi;
-  const clients = mtls
-    ? [
-        {
-          ...untouched,
-          label: 'http.mtls.certificateAuthority',
-          uses: [],
-          suffix: '',
-          isOfClients: true,
-          entry: { authority: mtls.authority, hostnames: [], uses: [] },
-        },
-      ]
-    : [];
-  return [...nodes, ...api, ...clients];
+  const clients = mtls && {
+    ...PROVIDED,
+    label: 'http.mtls.certificateAuthority',
+    entry: { authority: mtls.authority, hostnames: [], uses: [] },
+    isOfClients: true,
+  };
+  return [...nodes, ...api, ...(clients ? [clients] : [])];
 };
+
+const PROVIDED = {
+  uses: [],
+  suffix: '',
+  isOfClients: false,
+  rowName: null,
+  authorityNames: [],
+  taken: '',
+  seen: '',
+} as const;
 
 const filesOf = ({ certificate, privateKey, authority }: TlsEntry): string[] =>
   [certificate, privateKey, authority].flatMap((source) =>

@@ -21,7 +21,7 @@ export interface Choice<Chosen extends Candidate> {
 
 const SIGNED = 3;
 const SELF_SIGNED = 1;
-/** More than names can add up to: a certificate that is meant for the purpose goes before one for everything. */
+/** More than names can add up to: a certificate that is meant for the purpose goes before one for everything, and that before one for others. */
 const MEANT_FOR_IT = 1_000;
 
 /** The first of equally good candidates wins. `use`: `replication` or `operations`. */
@@ -66,7 +66,7 @@ const qualityOf = (
   { ownName, use }: { ownName: string; use: string },
 ): number =>
   (isSelfSigned ? SELF_SIGNED : SIGNED) +
-  (uses.includes(use) ? MEANT_FOR_IT : 0) +
+  (uses.includes(use) ? MEANT_FOR_IT : uses.length > 0 ? -MEANT_FOR_IT : 0) +
   names.filter((name) => canonicalPattern(name) === ownName).length;
 
 /** Spelled as node names are; a wildcard and what is no name at all in lower case. */

@@ -2,6 +2,7 @@
  * The operations API over TLS: what it shows, whom it believes, and that who is known there is not therefore a node, nor a node
  * a user. Real sockets in one process.
  */
+import { X509Certificate } from 'node:crypto';
 import test, { type ExecutionContext } from 'ava';
 import type { ConfigInput } from '../../config/types.js';
 import { startNode } from '../../index.js';
@@ -78,6 +79,7 @@ test('nothing below TLS 1.2 is spoken on the port of the operations API', async 
 test('a certificate that is added is shown by the operations API at once, the other port keeps its own', async (t) => {
   const { one, url, authority } = await serve(t);
   const next = await issue({ commonName: 'api.example', dns: ['new.example'] }, authority);
+  t.is((await shownAt(placeOf(url), '')).subjectAltName, 'DNS:api.example');
   const links = (await shownAt(one, 'server-one')).serialNumber;
   await one.send({
     operation: 'add_certificate',
@@ -85,8 +87,11 @@ test('a certificate that is added is shown by the operations API at once, the ot
     private_key: next.key,
     is_authority: false,
     name: 'new',
+    hosts: ['new.example', 'server-one'],
     uses: ['operations'],
   });
+  // It is the best of all now, also for who asks for no name.
+  t.is((await shownAt(placeOf(url), '')).subjectAltName, 'DNS:new.example');
   t.is((await shownAt(placeOf(url), 'new.example')).subjectAltName, 'DNS:new.example');
   t.is((await shownAt(placeOf(url), 'api.example')).subjectAltName, 'DNS:api.example');
   t.is((await shownAt(one, 'server-one')).serialNumber, links);
@@ -193,4 +198,16 @@ test('nodes that join over TLS share the keys of tokens', async (t) => {
   });
   await t.throwsAsync(two.node.authenticateToken(ofTwo), { message: 'invalid token' });
   for (const { log } of [one, two, three]) t.notRegex(log(), /PRIVATE KEY|passphrase/);
+});
+
+test('a certificate that has expired since the handshake stands for nobody', async (t) => {
+  const { one } = await serve(t);
+  const commonName = USER.username;
+  const read = async (toMs: number): Promise<X509Certificate> =>
+    new X509Certificate((await issue({ commonName, toMs })).certificate);
+  const { node } = one;
+  t.is((await node.authenticateCertificate(await read(Date.now() + 60_000))).username, commonName);
+  await t.throwsAsync(node.authenticateCertificate(await read(Date.now() - 1_000)), {
+    message: 'Login failed',
+  });
 });

@@ -78,3 +78,12 @@ test('attempts to renew come ever later, but ten times before the certificate en
   t.is(wait(1, 100), 1_000);
   t.is(wait(3, -5), 240_000);
 });
+
+test('a certificate for other listeners is shown when there is nothing else', (t) => {
+  const others = candidate('others', ['one.example'], { uses: ['operations'] });
+  const plain = candidate('plain', ['one.example'], { isSelfSigned: true });
+  const wanted = { ownName: 'one.example', use: 'replication' };
+  t.is(chooseCertificates([others, plain], wanted).best, plain);
+  t.is(chooseCertificates([others, plain], wanted).byName.get('one.example'), plain);
+  t.is(chooseCertificates([others], wanted).best, others);
+});
