@@ -4,7 +4,7 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
-import { messageOf } from '../protocol/errors.js';
+import { asText, messageOf } from '../protocol/errors.js';
 import type { NodeName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { RecordObject } from '../protocol/operations.js';
@@ -51,7 +51,7 @@ export interface NodeCertificates {
 export const readCertificateRow = (row: RecordObject): CertificateRow | string => {
   const { name, certificate } = row;
   if (typeof name !== 'string' || typeof certificate !== 'string')
-    return `certificate '${String(name)}': it has no name or no certificate`;
+    return `certificate '${asText(name)}': it has no name or no certificate`;
   try {
     readCertificate(certificate);
   } catch (error) {
