@@ -6,7 +6,7 @@ import { fastify, type FastifyInstance } from 'fastify';
 import type { ListenAddress } from '../config/types.js';
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import { limits } from '../protocol/limits.js';
-import { httpUrl, isLoopbackName } from './loopback.js';
+import { httpUrl, isLoopback, isLoopbackName } from './loopback.js';
 
 /** An open door. */
 export interface Door {
@@ -38,11 +38,7 @@ export const openDoor = async (
   options: { key: string; listen: ListenAddress },
 ): Promise<Door> => {
   const { key, listen } = options;
-  if (!isLoopbackName(listen.host))
-    throw new SkeinError(
-      'INSECURE_ADDRESS',
-      `${key}: refuses to listen on ${httpUrl(listen)} without TLS; use a loopback address, for instance 127.0.0.1:${listen.port}`,
-    );
+  if (!isLoopbackName(listen.host)) throw insecure(options);
   try {
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {
@@ -53,9 +49,20 @@ export const openDoor = async (
     );
   }
   const bound = server.server.address();
+  // A name below localhost leads where this machine's resolver says.
+  if (typeof bound === 'object' && bound !== null && !isLoopback(bound.address)) {
+    await server.close();
+    throw insecure(options);
+  }
   const port = typeof bound === 'object' && bound !== null ? bound.port : listen.port;
   return { address: httpUrl({ host: listen.host, port }), close: () => closeInTime(server) };
 };
+
+const insecure = ({ key, listen }: { key: string; listen: ListenAddress }): SkeinError =>
+  new SkeinError(
+    'INSECURE_ADDRESS',
+    `${key}: refuses to listen on ${httpUrl(listen)} without TLS; use a loopback address, for instance 127.0.0.1:${listen.port}`,
+  );
 
 const closeInTime = async (server: FastifyInstance): Promise<void> => {
   const deadline = setTimeout(() => server.server.closeAllConnections(), limits.stopMsMax / 2);

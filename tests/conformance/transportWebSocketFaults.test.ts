@@ -138,7 +138,7 @@ for (const [offered, chosen, purpose] of [
   [`${operation}, ${replication}`, operation, 'operation'],
   [`${replication}, ${operation}`, replication, 'replication'],
 ] as const)
-  test(`of the subprotocols ${offered} the first known one is taken, and compression is never agreed on`, async (t) => {
+  test(`SE-25 of the subprotocols ${offered} the first known one is taken, and compression is never agreed on`, async (t) => {
     const node = await openNode(t);
     const { socket, answer } = await openSocket(node);
     const offers = [
@@ -204,7 +204,7 @@ test('a text message closes with 1003', async (t) => {
   t.is(node.recorders[0]?.frames.length, 0);
 });
 
-test('1 MiB before the greeting closes both ends with 1009', async (t) => {
+test('SE-24 1 MiB before the greeting closes both ends with 1009', async (t) => {
   const node = await openNode(t);
   const peers = await Promise.all(Array.from({ length: 50 }, () => openRawPeer(node.url)));
   for (const peer of peers) peer.send(Buffer.alloc(MIB));
@@ -213,7 +213,7 @@ test('1 MiB before the greeting closes both ends with 1009', async (t) => {
   t.deepEqual(new Set(node.recorders.map(({ closings }) => closings[0]?.code)), new Set([1009]));
 });
 
-test('a declared length above the limit is refused before any memory is spent on it', async (t) => {
+test('SE-24 a declared length above the limit is refused before any memory is spent on it', async (t) => {
   const node = await openNode(t);
   for (const declared of [limits.greetingBytesMax + 1, MIB, 101 * MIB, 4 * 1024 * MIB]) {
     const header = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
@@ -224,7 +224,7 @@ test('a declared length above the limit is refused before any memory is spent on
   }
 });
 
-test('empty fragments without end are refused', async (t) => {
+test('SE-24 empty fragments without end are refused', async (t) => {
   const node = await openNode(t);
   const peer = await openRawPeer(node.url);
   const first = Buffer.from([0x02, 0x80, 1, 2, 3, 4]);

@@ -343,7 +343,7 @@ test('its authority is made anew for the same key when two thirds of its ten yea
   t.true(readCertificate(certificateOf(scene, 'server-one')).checkIssued(second));
 });
 
-test('serial numbers that are revoked come from the node table and from the routes', async (t) => {
+test('SE-12 serial numbers that are revoked come from the node table and from the routes', async (t) => {
   const routes = [{ hostname: 'server-two', revokedCertificates: ['1769F7D6A'] }];
   const scene = await startSigner(t, { config: { replication: { routes } } });
   t.deepEqual(scene.trust.revokedSerials(nodeName('server-two')), ['1769F7D6A']);
