@@ -16,6 +16,7 @@ import { openLinkProxy } from '../support/linkProxy.js';
 import { openRawPeer } from '../support/rawPeer.js';
 import { eventually, record, type Recorder } from '../support/recorder.js';
 import { reset } from '../support/reset.js';
+import { waitUntil } from '../support/waitUntil.js';
 
 interface Node {
   readonly host: string;
@@ -297,6 +298,39 @@ test('connections above the maximum are dropped, and let in again when there is 
   await eventually('ended', () => node.recorders.some(({ closings }) => closings.length === 1));
   (await dial(node.url)).terminate();
   second.terminate();
+});
+
+test('one address that opens connections and says nothing keeps no other out', async (t) => {
+  const node = await openNode(t);
+  const open: Socket[] = [];
+  let dropped = 0;
+  t.teardown(() => open.forEach((socket) => socket.destroy()));
+  for (let count = 0; count < limits.upgradesPerAddressMax + 20; count++) {
+    const socket = connect({ port: node.port, host: node.host, localAddress: '127.0.0.66' });
+    socket.on('error', () => undefined).once('close', () => dropped++);
+    open.push(socket);
+  }
+  await eventually('the surplus is dropped', () => dropped === 20);
+  const other = await openRawPeer(node.url, { localAddress: '127.0.0.67' });
+  await eventually('another is let in', () => node.connections.length === 1);
+  other.close();
+  open.forEach((socket) => socket.destroy());
+  await eventually('all are gone', () => dropped === open.length);
+  // Those that have gone count no more, once the node has seen them go.
+  await waitUntil('the first is let in again', () =>
+    openRawPeer(node.url, { localAddress: '127.0.0.66' }).then(
+      (again) => {
+        again.close();
+        return true;
+      },
+      () => false,
+    ),
+  );
+  t.is(node.connections.length, 2);
+});
+  again.close();
+  await again.closed;
+  t.is(node.connections.length, 2);
 });
 
 test('the other end sees the address that was dialled from', async (t) => {
