@@ -328,10 +328,6 @@ test('one address that opens connections and says nothing keeps no other out', a
   );
   t.is(node.connections.length, 2);
 });
-  again.close();
-  await again.closed;
-  t.is(node.connections.length, 2);
-});
 
 test('the other end sees the address that was dialled from', async (t) => {
   const node = await openNode(t);
