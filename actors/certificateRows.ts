@@ -3,7 +3,7 @@
  * rows and keys are handed in. What cannot be read is named and left out, and never trusted.
  */
 import type { X509Certificate } from 'node:crypto';
-import { messageOf } from '../protocol/errors.js';
+import { asText, messageOf } from '../protocol/errors.js';
 import type { NodeName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
 import type { RecordObject } from '../protocol/operations.js';
@@ -67,7 +67,7 @@ export interface NodeCertificates {
 export const readCertificateRow = (row: RecordObject): CertificateRow | string => {
   const { name, certificate, fileTimestamp, __updatedtime__: written } = row;
   if (typeof name !== 'string' || typeof certificate !== 'string')
-    return `certificate '${String(name)}': it has no name or no certificate`;
+    return `certificate '${asText(name)}': it has no name or no certificate`;
   try {
     readCertificate(certificate);
   } catch (error) {

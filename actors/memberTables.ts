@@ -2,7 +2,7 @@
  * What the `system` database holds of the members: node table, lives, and the notes that stay on this node. Read for
  * the membership actor, which writes them; told of every commit. Decides nothing.
  */
-import { SkeinError, messageOf } from '../protocol/errors.js';
+import { asText, SkeinError, messageOf } from '../protocol/errors.js';
 import type { NodeName } from '../protocol/ids.js';
 import type { FlowNotes, MembershipTables } from '../protocol/membership.js';
 import type { RecordObject } from '../protocol/operations.js';
@@ -62,7 +62,7 @@ export class MemberTables {
       return await this.#search(NODES);
     } catch (error) {
       if (!(error instanceof SkeinError) || !UNREADABLE.has(error.code)) throw error;
-      const names = new Set([this.#parts.own, ...generations.map(({ name }) => String(name))]);
+      const names = new Set([this.#parts.own, ...generations.map(({ name }) => asText(name))]);
       const rows = await Promise.all([...names].map((name) => this.#readNode(name)));
       return rows.filter((row) => row !== undefined);
     }

@@ -3,7 +3,7 @@
  * (cluster, for connections the listener accepted). Whoever answers decides who may ask; links are not concerned.
  */
 import type { Logger } from 'pino';
-import { messageOf, SkeinError } from '../protocol/errors.js';
+import { asText, messageOf, SkeinError } from '../protocol/errors.js';
 import { decodeControl, encodeControl, type ControlFrame } from '../protocol/frames.js';
 import type { NodeName } from '../protocol/ids.js';
 import { limits } from '../protocol/limits.js';
@@ -258,7 +258,7 @@ class ServedOperation {
       return { answer: await this.#run(request) };
     } catch (thrown) {
       if (!(thrown instanceof SkeinError)) return this.#failed(thrown);
-      this.#logRefusal(String(operation['operation']), thrown);
+      this.#logRefusal(asText(operation['operation']), thrown);
       const message = thrown.message.slice(0, MESSAGE_CHARACTERS_MAX);
       return { error: { code: thrown.code, message } };
     }

@@ -83,6 +83,10 @@ export const invalidRequest = (message: string): SkeinError =>
 
 export const notFound = (message: string): SkeinError => new SkeinError('NOT_FOUND', message);
 
+/** For messages about what others sent: an object may bring a `toString` of its own, which need not be a function. */
+export const asText = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? 'an object' : String(value);
+
 /** The message of anything that was thrown. */
 export const messageOf = (thrown: unknown): string =>
   thrown instanceof Error ? thrown.message : String(thrown);

@@ -30,6 +30,8 @@ export const limits = {
   framePartBytes: 1 * MIB,
   /** Largest message accepted before the greeting is complete. */
   greetingBytesMax: 64 * KIB,
+  /** TCP connections from one address that are no WebSocket yet; more are dropped, so that it keeps nobody else out. */
+  upgradesPerAddressMax: 100,
   /** Origins named in one frame. */
   originsPerFrameMax: 10_000,
 

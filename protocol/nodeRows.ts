@@ -2,6 +2,7 @@
  * The rows of `hdb_nodes` and `hdb_node_generations`, read into what the membership machine works with. Called by
  * membership.ts only. A row that cannot be read is named, and what it said before goes on.
  */
+import { asText } from './errors.js';
 import { nodeName, type NodeName } from './ids.js';
 import { limits } from './limits.js';
 import { isCanonicalNodeName } from './nodeNames.js';
@@ -73,7 +74,7 @@ const readRow = (
   row: Readonly<Record<string, unknown>>,
 ): { row: NodeRow } | { under: string; problem: string } => {
   const { name, url } = row;
-  const under = typeof name === 'string' ? name : String(name);
+  const under = asText(name);
   if (typeof name !== 'string' || !isCanonicalNodeName(name))
     return { under, problem: `'${under}' is no node name` };
   const problem = urlProblem(url) ?? rulesProblem(row);

@@ -2,6 +2,7 @@
  * What a role may do: the permission object as it is stored, read into maps that know own fields only. Called by
  * actors/users.ts for every login; authorisation.ts decides with what comes out. What cannot be read gives no rights.
  */
+import { asText } from './errors.js';
 import { groupOperations, permissionSchema } from './schemas/userSchemas.js';
 import { operationAliases, ownField, type Fields } from './schemas/aliases.js';
 import { compileSchema } from './validate.js';
@@ -86,7 +87,7 @@ const tableRights = (tables: unknown): ReadonlyMap<string, TableRights> =>
   );
 
 const attributeRights = (rule: Fields): [string, ReadonlySet<AttributeAction>] => [
-  String(ownField(rule, 'attribute_name')),
+  asText(ownField(rule, 'attribute_name')),
   actionsOf(rule, ['read', 'insert', 'update']),
 ];
 

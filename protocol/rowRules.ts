@@ -2,6 +2,7 @@
  * The rules of flow in a row of `hdb_nodes`: whether they can be read, and what they say. Called by nodeRows.ts and,
  * for what one node states to another, by joining.ts. Pure.
  */
+import { asText } from './errors.js';
 import type { StatedFlow } from './flowRules.js';
 import { isCanonicalNodeName } from './nodeNames.js';
 import {
@@ -94,5 +95,5 @@ const nameProblem = (replicates: boolean | Replicates): string | undefined => {
   const misnamed = names.find(
     (name) => name !== undefined && !(typeof name === 'string' && isCanonicalNodeName(name)),
   );
-  return misnamed === undefined ? undefined : `'replicates' names '${String(misnamed)}', no node`;
+  return misnamed === undefined ? undefined : `'replicates' names '${asText(misnamed)}', no node`;
 };

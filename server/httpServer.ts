@@ -8,7 +8,7 @@ import type { ServedCertificates } from '../actors/node.js';
 import type { ClientCertificates, ListenAddress } from '../config/types.js';
 import { messageOf, SkeinError } from '../protocol/errors.js';
 import { limits } from '../protocol/limits.js';
-import { httpUrl, isLoopbackName } from './loopback.js';
+import { httpUrl, isLoopback, isLoopbackName } from './loopback.js';
 
 /** An open door. */
 export interface Door {
@@ -73,29 +73,45 @@ export const openDoor = async (
   server: FastifyInstance,
   options: { key: string; listen: ListenAddress; secure?: boolean; secureKey?: string },
 ): Promise<Door> => {
-  const { key, listen, secure = false, secureKey } = options;
-  const instead = secureKey === undefined ? '' : `${secureKey}, or `;
+  const { listen, secure = false } = options;
   const scheme = secure ? 'https' : 'http';
-  if (!secure && !isLoopbackName(listen.host))
-    throw new SkeinError(
-      'INSECURE_ADDRESS',
-      `${key}: refuses to listen on ${httpUrl(listen)} without TLS; use ${instead}a loopback address, for instance 127.0.0.1:${listen.port}`,
-    );
+  if (!secure && !isLoopbackName(listen.host)) throw insecure(options);
   try {
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {
     throw new SkeinError(
       'INVALID_CONFIGURATION',
-      `${key}: cannot listen on ${httpUrl(listen, scheme)}: ${reasonOf(error)}`,
+      `${options.key}: cannot listen on ${httpUrl(listen, scheme)}: ${reasonOf(error)}`,
       { cause: error },
     );
   }
   const bound = server.server.address();
+  // A name below localhost leads where this machine's resolver says.
+  if (!secure && typeof bound === 'object' && bound !== null && !isLoopback(bound.address)) {
+    await server.close();
+    throw insecure(options);
+  }
   const port = typeof bound === 'object' && bound !== null ? bound.port : listen.port;
   return {
     address: httpUrl({ host: listen.host, port }, scheme),
     close: () => closeInTime(server),
   };
+};
+
+const insecure = ({
+  key,
+  listen,
+  secureKey,
+}: {
+  key: string;
+  listen: ListenAddress;
+  secureKey?: string;
+}): SkeinError => {
+  const instead = secureKey === undefined ? '' : `${secureKey}, or `;
+  return new SkeinError(
+    'INSECURE_ADDRESS',
+    `${key}: refuses to listen on ${httpUrl(listen)} without TLS; use ${instead}a loopback address, for instance 127.0.0.1:${listen.port}`,
+  );
 };
 
 const closeInTime = async (server: FastifyInstance): Promise<void> => {

@@ -2,7 +2,7 @@
  * Asks protocol/authorisation.ts whether who asks may do what is asked, and takes out of answers what they may not see.
  * Called by run.ts for every operation. Super users and the embedding program may do everything.
  */
-import { SkeinError } from '../../protocol/errors.js';
+import { asText, SkeinError } from '../../protocol/errors.js';
 import type { RecordObject, User } from '../../protocol/operations.js';
 import {
   describedAttributes,
@@ -124,7 +124,7 @@ const shownDescription = (
   const described = describedAttributes(rights, place);
   if (described === null) return description;
   const attributes = (description['attributes'] as readonly RecordObject[]).filter(
-    ({ attribute, is_primary_key }) => is_primary_key === true || described.has(String(attribute)),
+    ({ attribute, is_primary_key }) => is_primary_key === true || described.has(asText(attribute)),
   );
   return { ...description, attributes };
 };

@@ -3,7 +3,7 @@
  * `remove_node_back` and of their answers, checked on arrival. Used by members.ts and peerOperations.ts.
  */
 import type { Config } from '../../config/types.js';
-import { SkeinError } from '../../protocol/errors.js';
+import { asText, SkeinError } from '../../protocol/errors.js';
 import { limits } from '../../protocol/limits.js';
 import { isLeap, type MemberFact } from '../../protocol/membership.js';
 import { rulesProblem } from '../../protocol/rowRules.js';
@@ -134,7 +134,7 @@ const answerProblems = compileSchema({
 
 /** INVALID_REQUEST for anything but the operations of this file. */
 export const readPeerOperation = (body: Readonly<Record<string, unknown>>): PeerOperation => {
-  const name = String(body['operation']);
+  const name = asText(body['operation']);
   const problemsOf = checks.get(name);
   if (!problemsOf)
     throw new SkeinError('INVALID_REQUEST', `Operation '${name.slice(0, 100)}' not found`);
@@ -157,7 +157,7 @@ export const readJoinAnswer = (
   if (nodeName !== expected)
     throw new PeerRefused(
       'INVALID_REQUEST',
-      `Node name mismatch: expected ${expected}, this is ${String(nodeName)}`,
+      `Node name mismatch: expected ${expected}, this is ${asText(nodeName)}`,
     );
   const read = answer as unknown as JoinAnswer;
   const leap = leapIn(facts, read.generations);

@@ -1,6 +1,6 @@
 /** Record operations: insert, update, upsert, delete and the searches, with the documented answers. */
 import { millisecondsOf } from '../../protocol/clock.js';
-import { invalidRequest } from '../../protocol/errors.js';
+import { asText, invalidRequest } from '../../protocol/errors.js';
 import type { Key, RecordObject } from '../../protocol/operations.js';
 import type { NormalisedOperation } from '../../protocol/operationSchemas.js';
 import { rulesProblem } from '../../protocol/rowRules.js';
@@ -63,7 +63,7 @@ const refuseMisruled = ({ database, table }: Place, records: readonly RecordObje
   for (const record of records) {
     const problem = rulesProblem(record);
     if (problem !== undefined)
-      throw invalidRequest(`record '${String(record['name'])}': ${problem}`);
+      throw invalidRequest(`record '${asText(record['name'])}': ${problem}`);
   }
 };
 

@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { ListenAddress } from '../../config/types.js';
 import { SkeinError } from '../../protocol/errors.js';
-import { KIB } from '../../protocol/limits.js';
+import { KIB, limits } from '../../protocol/limits.js';
 import { systemEnvironment, type Timers } from '../environment.js';
 import { canonicalAddress, loopbackAddress } from './addresses.js';
 import type { SecureContexts } from './secureContexts.js';
@@ -126,15 +126,32 @@ interface Upgrading {
 }
 
 const watchUpgrades = (server: Server, settings: Settings): Upgrading => {
-  const waiting = new Map<string, { socket: Socket; deadline: unknown }>();
+  const waiting = new Map<string, { socket: Socket; deadline: unknown; address: string }>();
+  const ofAddress = new Map<string, number>();
+  const count = (address: string, more: 1 | -1): void => {
+    const now = (ofAddress.get(address) ?? 0) + more;
+    if (now > 0) ofAddress.set(address, now);
+    else ofAddress.delete(address);
+  };
   const ended = (end: string): void => {
-    settings.timers.clearTimer(waiting.get(end)?.deadline);
+    const one = waiting.get(end);
+    if (one === undefined) return;
+    settings.timers.clearTimer(one.deadline);
     waiting.delete(end);
+    count(one.address, -1);
   };
   server.on('connection', (socket: Socket) => {
     const end = farEnd(socket);
+    const address = socket.remoteAddress ?? '';
+    ended(end);
+    if ((ofAddress.get(address) ?? 0) >= limits.upgradesPerAddressMax) {
+      socket.destroy();
+      return;
+    }
+    count(address, 1);
     const drop = (): unknown => socket.destroy();
-    waiting.set(end, { socket, deadline: settings.timers.setTimer(settings.upgradeMsMax, drop) });
+    const deadline = settings.timers.setTimer(settings.upgradeMsMax, drop);
+    waiting.set(end, { socket, deadline, address });
     socket.once('close', () => waiting.get(end)?.socket === socket && ended(end));
   });
   return {

@@ -134,35 +134,41 @@ const BODIES: readonly (readonly [string, string, number, RegExp])[] = [
   ],
 ];
 
-test.serial('operations that make no sense are refused with what is wrong', async (t) => {
-  for (const [what, body, status, message] of BODIES) {
-    const answer = await victim().client.post(body);
-    t.is(answer.status, status, `${what}: ${answer.text.slice(0, 200)}`);
-    t.regex(answer.text, message, what);
-    t.not(answer.errorCode, '', what);
-  }
-});
+test.serial(
+  'SE-22 SE-23 operations that make no sense are refused with what is wrong',
+  async (t) => {
+    for (const [what, body, status, message] of BODIES) {
+      const answer = await victim().client.post(body);
+      t.is(answer.status, status, `${what}: ${answer.text.slice(0, 200)}`);
+      t.regex(answer.text, message, what);
+      t.not(answer.errorCode, '', what);
+    }
+  },
+);
 
-test.serial('bodies in other formats are refused before they are read deep', async (t) => {
-  const { client } = victim();
-  const cases: [string, Buffer, Record<string, string>, number][] = [
-    ['MessagePack', Buffer.alloc(MIB, 0x91), { 'content-type': 'application/x-msgpack' }, 400],
-    ['CBOR', Buffer.alloc(MIB, 0x81), { 'content-type': 'application/cbor' }, 400],
-    ['endless CBOR', Buffer.alloc(MIB, 0x9f), { 'content-type': 'application/cbor' }, 400],
-    [
-      '4 000 000 000 values',
-      Buffer.from([0xdd, 255, 255, 255, 255]),
-      { 'content-type': 'application/x-msgpack' },
-      400,
-    ],
-    ['no UTF-8', Buffer.from([0x7b, 0xff, 0xfe]), {}, 400],
-    ['XML', Buffer.from('<a/>'), { 'content-type': 'text/xml' }, 415],
-    ['compressed', Buffer.from([31, 139, 8]), { 'content-encoding': 'gzip' }, 415],
-    ['a wrong password', Buffer.from('{}'), { authorization: 'Basic YWRtaW46d3Jvbmc=' }, 401],
-  ];
-  for (const [what, body, headers, status] of cases)
-    t.is((await client.post(body, headers)).status, status, what);
-});
+test.serial(
+  'SE-23 SE-25 bodies in other formats are refused before they are read deep',
+  async (t) => {
+    const { client } = victim();
+    const cases: [string, Buffer, Record<string, string>, number][] = [
+      ['MessagePack', Buffer.alloc(MIB, 0x91), { 'content-type': 'application/x-msgpack' }, 400],
+      ['CBOR', Buffer.alloc(MIB, 0x81), { 'content-type': 'application/cbor' }, 400],
+      ['endless CBOR', Buffer.alloc(MIB, 0x9f), { 'content-type': 'application/cbor' }, 400],
+      [
+        '4 000 000 000 values',
+        Buffer.from([0xdd, 255, 255, 255, 255]),
+        { 'content-type': 'application/x-msgpack' },
+        400,
+      ],
+      ['no UTF-8', Buffer.from([0x7b, 0xff, 0xfe]), {}, 400],
+      ['XML', Buffer.from('<a/>'), { 'content-type': 'text/xml' }, 415],
+      ['compressed', Buffer.from([31, 139, 8]), { 'content-encoding': 'gzip' }, 415],
+      ['a wrong password', Buffer.from('{}'), { authorization: 'Basic YWRtaW46d3Jvbmc=' }, 401],
+    ];
+    for (const [what, body, headers, status] of cases)
+      t.is((await client.post(body, headers)).status, status, what);
+  },
+);
 
 const greeting = (): Greeting => ({
   versions: { min: 1, max: 1 },
@@ -248,19 +254,22 @@ const BEFORE_GREETING: readonly (readonly [string, Say, number, RegExp])[] = [
   ],
 ];
 
-test.serial('links that do not begin with a greeting are closed with a reason', async (t) => {
-  const ends = await Promise.all(
-    BEFORE_GREETING.map(async ([what, say, code, reason]) => {
-      const peer = await openPeer();
-      say(peer);
-      return { what, code, reason, end: await closing(peer) };
-    }),
-  );
-  for (const { what, code, reason, end } of ends) {
-    t.is(end.code, code, `${what}: ${end.reason}`);
-    t.regex(end.reason, reason, what);
-  }
-});
+test.serial(
+  'SE-23 SE-24 links that do not begin with a greeting are closed with a reason',
+  async (t) => {
+    const ends = await Promise.all(
+      BEFORE_GREETING.map(async ([what, say, code, reason]) => {
+        const peer = await openPeer();
+        say(peer);
+        return { what, code, reason, end: await closing(peer) };
+      }),
+    );
+    for (const { what, code, reason, end } of ends) {
+      t.is(end.code, code, `${what}: ${end.reason}`);
+      t.regex(end.reason, reason, what);
+    }
+  },
+);
 
 test.serial(
   'every kind of control frame with random content closes the link with a reason',
@@ -277,7 +286,7 @@ test.serial(
   },
 );
 
-test.serial('what is no frame after a greeting closes the link', async (t) => {
+test.serial('SE-24 what is no frame after a greeting closes the link', async (t) => {
   const cases: [string, Say, number][] = [
     ['text', (peer) => peer.sendText('x'), 1003],
     ['an empty message', (peer) => peer.send(Buffer.alloc(0)), 1008],
@@ -429,7 +438,7 @@ const pongOf = async (peer: RawPeer): Promise<'answered'> => {
   for (;;) if (decodeControl(await peer.next()).kind === 'Pong') return 'answered';
 };
 
-test.serial('databases with names that cannot be here are not made', async (t) => {
+test.serial('SE-27 databases with names that cannot be here are not made', async (t) => {
   const peer = await greeted();
   const names = ['', '.', '..', 'a/b', '__proto__', 'A'.repeat(200), '\u0000'].map(databaseName);
   peer.send(encodeControl({ kind: 'Gossip', databases: names, members: [] }));

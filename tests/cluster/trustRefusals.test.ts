@@ -116,8 +116,10 @@ test('strangers that say nothing take no more than their share of the operations
 test('SE-02 a certificate of an unknown authority is refused, and the log names its issuer', async (t) => {
   const { door } = await openDoor(t);
   const foreign = await newAuthority('foreign');
+  const namesake = await newAuthority('of the test');
   for (const shown of [
     await issue({ dns: ['server-one'] }, foreign),
+    await issue({ dns: ['server-one'] }, namesake),
     await issue({ dns: ['server-one'] }),
   ]) {
     const peer = await knock(door, { shown });

@@ -16,6 +16,7 @@ import { openLinkProxy } from '../support/linkProxy.js';
 import { openRawPeer } from '../support/rawPeer.js';
 import { eventually, record, type Recorder } from '../support/recorder.js';
 import { reset } from '../support/reset.js';
+import { waitUntil } from '../support/waitUntil.js';
 
 interface Node {
   readonly host: string;
@@ -138,7 +139,7 @@ for (const [offered, chosen, purpose] of [
   [`${operation}, ${replication}`, operation, 'operation'],
   [`${replication}, ${operation}`, replication, 'replication'],
 ] as const)
-  test(`of the subprotocols ${offered} the first known one is taken, and compression is never agreed on`, async (t) => {
+  test(`SE-25 of the subprotocols ${offered} the first known one is taken, and compression is never agreed on`, async (t) => {
     const node = await openNode(t);
     const { socket, answer } = await openSocket(node);
     const offers = [
@@ -204,7 +205,7 @@ test('a text message closes with 1003', async (t) => {
   t.is(node.recorders[0]?.frames.length, 0);
 });
 
-test('1 MiB before the greeting closes both ends with 1009', async (t) => {
+test('SE-24 1 MiB before the greeting closes both ends with 1009', async (t) => {
   const node = await openNode(t);
   const peers = await Promise.all(Array.from({ length: 50 }, () => openRawPeer(node.url)));
   for (const peer of peers) peer.send(Buffer.alloc(MIB));
@@ -213,7 +214,7 @@ test('1 MiB before the greeting closes both ends with 1009', async (t) => {
   t.deepEqual(new Set(node.recorders.map(({ closings }) => closings[0]?.code)), new Set([1009]));
 });
 
-test('a declared length above the limit is refused before any memory is spent on it', async (t) => {
+test('SE-24 a declared length above the limit is refused before any memory is spent on it', async (t) => {
   const node = await openNode(t);
   for (const declared of [limits.greetingBytesMax + 1, MIB, 101 * MIB, 4 * 1024 * MIB]) {
     const header = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
@@ -224,7 +225,7 @@ test('a declared length above the limit is refused before any memory is spent on
   }
 });
 
-test('empty fragments without end are refused', async (t) => {
+test('SE-24 empty fragments without end are refused', async (t) => {
   const node = await openNode(t);
   const peer = await openRawPeer(node.url);
   const first = Buffer.from([0x02, 0x80, 1, 2, 3, 4]);
@@ -297,6 +298,35 @@ test('connections above the maximum are dropped, and let in again when there is 
   await eventually('ended', () => node.recorders.some(({ closings }) => closings.length === 1));
   (await dial(node.url)).terminate();
   second.terminate();
+});
+
+test('one address that opens connections and says nothing keeps no other out', async (t) => {
+  const node = await openNode(t);
+  const open: Socket[] = [];
+  let dropped = 0;
+  t.teardown(() => open.forEach((socket) => socket.destroy()));
+  for (let count = 0; count < limits.upgradesPerAddressMax + 20; count++) {
+    const socket = connect({ port: node.port, host: node.host, localAddress: '127.0.0.66' });
+    socket.on('error', () => undefined).once('close', () => dropped++);
+    open.push(socket);
+  }
+  await eventually('the surplus is dropped', () => dropped === 20);
+  const other = await openRawPeer(node.url, { localAddress: '127.0.0.67' });
+  await eventually('another is let in', () => node.connections.length === 1);
+  other.close();
+  open.forEach((socket) => socket.destroy());
+  await eventually('all are gone', () => dropped === open.length);
+  // Those that have gone count no more, once the node has seen them go.
+  await waitUntil('the first is let in again', () =>
+    openRawPeer(node.url, { localAddress: '127.0.0.66' }).then(
+      (again) => {
+        again.close();
+        return true;
+      },
+      () => false,
+    ),
+  );
+  t.is(node.connections.length, 2);
 });
 
 test('the other end sees the address that was dialled from', async (t) => {

@@ -2,8 +2,10 @@
  * What is fuzzed: every reader of bytes that come from others, with valid inputs to begin with. Called by scripts/fuzz.ts
  * and the property test. A reader here does what the product does with such bytes before it believes anything.
  */
+import { readCertificateRow, readNodeCertificates } from '../../actors/certificateRows.js';
 import { readJoinAnswer, readPeerOperation } from '../../actors/operations/joining.js';
 import { PeerRefused } from '../../actors/peerOperation.js';
+import { roleOf, userOf } from '../../actors/userRows.js';
 import { guard } from '../../protocol/byteGuard.js';
 import { decode, encode, encodeRecord } from '../../protocol/codec.js';
 import {
@@ -26,7 +28,9 @@ import { filterEntry } from '../../protocol/entryFilter.js';
 import { SkeinError } from '../../protocol/errors.js';
 import { decodeControl, encodeControl, FRAME_KIND, isControlFrame } from '../../protocol/frames.js';
 import { sequence, tableGeneration, tableName, version } from '../../protocol/ids.js';
+import { readLife, readRows } from '../../protocol/nodeRows.js';
 import { checkKey, encodeKey } from '../../protocol/orderedKey.js';
+import { readRights } from '../../protocol/permissions.js';
 import { mapEntries } from '../../protocol/skipScan.js';
 import { validateOperation } from '../../protocol/validate.js';
 import { HttpRefusal } from '../../server/httpErrors.js';
@@ -43,6 +47,7 @@ export const TARGET_NAMES = [
   'codec',
   'entries',
   'operations',
+  'rows',
   'csr',
   'certificate',
   'crl',
@@ -62,6 +67,8 @@ export const openTarget = async (name: TargetName): Promise<FuzzTarget> => {
       return entriesTarget();
     case 'operations':
       return operationsTarget();
+    case 'rows':
+      return rowsTarget();
     case 'csr':
       return requestTarget();
     case 'certificate':
@@ -341,4 +348,77 @@ const readOperation = (body: Record<string, unknown>): unknown => {
   if (PEER_NAMES.has(body['operation'])) return readPeerOperation(body);
   if (body['nodeName'] !== undefined) return readJoinAnswer(body, 'server-one', []);
   return validateOperation(body);
+};
+
+// ---- rows of the system database, which a peer may have written
+
+const ROWS: readonly Record<string, unknown>[] = [
+  {
+    name: 'server-two',
+    url: 'wss://server-two:9933',
+    replicates: {
+      sendsTo: [{ target: 'server-one', database: 'data', excludeTables: ['t'] }],
+      receivesFrom: [{ source: 'server-one' }],
+    },
+    subscriptions: [{ database: 'data', table: 'dog', publish: true, subscribe: false }],
+    start_time: 5,
+    revoked_certificates: ['0A'],
+    ca: 'x',
+    generation: 2,
+    ended: false,
+  },
+  {
+    name: 'issued',
+    certificate: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+    is_authority: true,
+    hostnames: ['a'],
+    uses: ['https'],
+    private_key_name: 'p',
+  },
+  {
+    id: 'r',
+    role: 'r',
+    username: 'ada',
+    password: 'scrypt$',
+    active: true,
+    permission: {
+      super_user: false,
+      structure_user: ['data'],
+      operations: ['insert'],
+      data: {
+        tables: {
+          dog: {
+            read: true,
+            attribute_permissions: [{ attribute_name: 'id', read: true, insert: false }],
+          },
+        },
+      },
+    },
+  },
+];
+
+/** Nothing is refused here: a row that cannot be read is passed over, and its reader goes on. */
+const rowsTarget = (): FuzzTarget => ({
+  name: 'rows',
+  valid: ROWS.map((row) => encode(row)),
+  crafted: (draw) => encodedOr(noise(draw), spoiled(draw, oneOf(draw, ROWS))),
+  passesHeader: passes((input) => guard(input)),
+  read: (input) => {
+    const row = recordIn(input);
+    readRows([row], new Map());
+    readLife(row);
+    readCertificateRow(row);
+    readNodeCertificates(row);
+    userOf(row);
+    const role = roleOf(row);
+    readRights(role ? role.permission : row['permission']);
+  },
+  refusalOf: refusedAs('MALFORMED'),
+});
+
+const recordIn = (input: Buffer): Record<string, unknown> => {
+  const value = decode(input);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new SkeinError('MALFORMED', 'no record');
+  return value as Record<string, unknown>;
 };

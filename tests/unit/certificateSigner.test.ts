@@ -343,7 +343,7 @@ test('its authority is made anew for the same key when two thirds of its ten yea
   t.true(readCertificate(certificateOf(scene, 'server-one')).checkIssued(second));
 });
 
-test('serial numbers in the node table count in every spelling, and what is no number is warned of once', async (t) => {
+test('SE-12 serial numbers in the node table count in every spelling, and what is no number is warned of once', async (t) => {
   const scene = await startSigner(t);
   const isRevoked = (serial: string) => scene.trust.isRevoked(nodeName('server-two'), serial);
   const revoked_certificates = ['00:ab', 'QA69C7E2S'];

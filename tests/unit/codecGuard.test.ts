@@ -64,7 +64,7 @@ for (const [name, bytes] of [
   ['400 KB of nested map headers', repeated('deffff', 400_000)],
   ['400 KB of nested maps with keys', repeated('deffffa0', 400_000)],
 ] as const) {
-  test(`refuses ${name} without work or memory`, (t) => {
+  test(`SE-23 refuses ${name} without work or memory`, (t) => {
     const memory = process.memoryUsage();
     const start = performance.now();
     t.throws(() => guard(bytes), { code: 'MALFORMED' });

@@ -75,7 +75,7 @@ test('exactly the serials of the list are found', (t) => {
     t.is(findRevoked(list, hexBytes(serial)), undefined, serial);
 });
 
-test('a list without entries revokes nothing', (t) => {
+test('SE-15 a list without entries revokes nothing', (t) => {
   const list = reread({});
   t.is(list.entries.count, 0);
   t.is(findRevoked(list, hexBytes('0a')), undefined);
@@ -142,7 +142,7 @@ const pem = (name: string): Buffer =>
   );
 
 for (const [what, bytes, message] of invalid)
-  test(`a list ${what} is invalid`, (t) => {
+  test(`SE-15 a list ${what} is invalid`, (t) => {
     t.deepEqual(refusal(t, Uint8Array.from(bytes())), ['invalid', message]);
   });
 
@@ -209,7 +209,7 @@ const unusable: readonly (readonly [string, TestList, string])[] = [
 ];
 
 for (const [what, list, message] of unusable)
-  test(`a list that is ${what} says nothing`, (t) => {
+  test(`SE-15 a list that is ${what} says nothing`, (t) => {
     t.deepEqual(refusal(t, writeList(authority, list)), ['unusable', message]);
   });
 

@@ -10,7 +10,7 @@ const COUNT = 1_000_000;
 /** A busy machine must not make it fail. */
 const MS_MAX = 300_000;
 
-test('a million entries are read while other work goes on, and all are found', async (t) => {
+test('SE-15 a million entries are read while other work goes on, and all are found', async (t) => {
   t.timeout(MS_MAX);
   const authority = makeAuthority();
   const bytes = writeLargeList(authority, COUNT);

@@ -69,7 +69,7 @@ for (const hash of ['sha1', 'sha256'] as const) {
   });
 }
 
-test('good, revoked and unknown are told apart', (t) => {
+test('SE-16 good, revoked and unknown are told apart', (t) => {
   const nextUpdateMs = Date.now() + HOUR;
   const untilMs = wholeSecond(nextUpdateMs);
   t.deepEqual(reread({ nextUpdateMs }), { status: 'good', untilMs });
@@ -158,7 +158,7 @@ const wrongSigners: readonly (readonly [string, () => Buffer])[] = [
 const subject = { serial: SERIAL, about: authority };
 
 for (const [who, bytes] of wrongSigners)
-  test(`an answer by ${who} is invalid`, (t) => {
+  test(`SE-16 an answer by ${who} is invalid`, (t) => {
     t.deepEqual(refusal(t, bytes()), ['invalid', NOT_SIGNED]);
   });
 
@@ -186,7 +186,7 @@ const others: readonly (readonly [string, () => Buffer, string])[] = [
 ];
 
 for (const [what, bytes, message] of others)
-  test(`an answer ${what} is invalid`, (t) => {
+  test(`SE-16 an answer ${what} is invalid`, (t) => {
     t.deepEqual(refusal(t, bytes()), ['invalid', message]);
   });
 
@@ -197,7 +197,7 @@ test('a changed byte breaks the signature', (t) => {
   t.deepEqual(refusal(t, bytes), ['invalid', NOT_SIGNED]);
 });
 
-test('an answer that has run out, or is from the future, says nothing', (t) => {
+test('SE-16 an answer that has run out, or is from the future, says nothing', (t) => {
   const old = writeAnswer(authority, {
     ...subject,
     thisUpdateMs: Date.now() - 2 * HOUR,
@@ -217,7 +217,7 @@ for (const [status, name] of [
   [6, 'unauthorized'],
   [4, 'status 4'],
 ] as const)
-  test(`a responder that says ${name} says nothing about the certificate`, (t) => {
+  test(`SE-16 a responder that says ${name} says nothing about the certificate`, (t) => {
     t.deepEqual(refusal(t, writeRefusal(status)), ['unusable', `says ${name}`]);
   });
 

@@ -153,7 +153,7 @@ const unknown = answerOf({ status: 'unknown' });
 const stale = answerOf({ thisUpdateMs: Date.now() - DAY, nextUpdateMs: Date.now() - 1000 });
 
 for (const [what, arrange, certificate] of silent)
-  test(`${what}: the failure mode decides`, async (t) => {
+  test(`SE-15 SE-16 ${what}: the failure mode decides`, async (t) => {
     for (const [failureMode, word] of [
       ['fail-closed', 'refused'],
       ['fail-open', 'unchecked'],
@@ -221,7 +221,7 @@ for (const [what, arrange, reason] of wrong)
     }
   });
 
-test('revoked is revoked in every mode', async (t) => {
+test('SE-15 SE-16 revoked is revoked in every mode', async (t) => {
   const scene = revocationScene({ failureMode: 'fail-open' });
   scene.answers.set(CRL, revokedList);
   t.deepEqual(await outcome(scene), ['revoked', 'crl', 'CERTIFICATE_REVOKED']);
@@ -299,7 +299,7 @@ test('a list is fetched once in its time to live, for all certificates', async (
   t.is(scene.asked.length, 2);
 });
 
-test('a good answer never counts longer than nextUpdate', async (t) => {
+test('SE-16 a good answer never counts longer than nextUpdate', async (t) => {
   const scene = revocationScene();
   const nextUpdateMs = scene.nowMs + 60_000;
   scene.answers.set(CRL, listOf({ nextUpdateMs })).set(OCSP, answerOf({ nextUpdateMs }));

@@ -109,7 +109,7 @@ test('only so many failures are remembered', async (t) => {
   t.is(asked.length, limits.crlFailuresMax + 2);
 });
 
-test('a list or an answer above its bound is no word about the certificate', async (t) => {
+test('SE-15 a list or an answer above its bound is no word about the certificate', async (t) => {
   const scene = revocationScene();
   const { certificate } = issue(authority, { subject: 'node', serial: '05', responders: [OCSP] });
   scene.answers.set(CRL, () => new Uint8Array(limits.crlBytesMax + 1));

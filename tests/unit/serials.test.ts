@@ -36,14 +36,14 @@ test('bytes of a serial have the same form', (t) => {
   t.is(serialOfBytes(Buffer.alloc(0)), '0');
 });
 
-test('a revoked serial matches in whatever way either side spells it', (t) => {
+test('SE-12 a revoked serial matches in whatever way either side spells it', (t) => {
   const list = readRevokedSerials(['a', '0xA1:B2']);
   for (const serial of ['0A', 'A', 'a1b2', 'A1B2', '00A1B2']) t.true(list.has(serial), serial);
   for (const serial of ['B', 'A1', '1B2', '']) t.false(list.has(serial), serial);
   t.deepEqual(list.findings, []);
 });
 
-test('an entry that is no number matches itself only and is reported once', (t) => {
+test('SE-12 an entry that is no number matches itself only and is reported once', (t) => {
   const list = readRevokedSerials(['QA69C7E2S', '0a', 'QA69C7E2S']);
   t.true(list.has('QA69C7E2S'));
   t.false(list.has('qa69c7e2s'));

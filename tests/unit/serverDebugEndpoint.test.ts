@@ -331,3 +331,16 @@ test('when one door cannot be opened, the other is closed again', async (t) => {
   });
   await t.throwsAsync(() => fetch(`http://127.0.0.1:${freePort}/health`));
 });
+
+for (const host of ['0.0.0.0', '::', '10.1.2.3', 'example.org', '127.0.0.1.example.org'])
+  test(`neither door opens on ${host}: nobody there is asked who they are`, async (t) => {
+    const listen = { host, port: 0 };
+    for (const doors of [
+      { operationsApi: { listen } },
+      { operationsApi: {}, debug: { listen, allowCrash: true } },
+    ])
+      await t.throwsAsync(() => openDoors(fakeNode({ listen: doors })), {
+        code: 'INSECURE_ADDRESS',
+        message: /refuses to listen on .* without TLS; use a loopback address/,
+      });
+  });

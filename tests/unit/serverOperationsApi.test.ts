@@ -261,7 +261,7 @@ test('64 levels are taken', async (t) => {
   t.deepEqual(await seen(await post(url, deep(64), ADMIN)), [200, deep(64)]);
 });
 
-test('a body of 1 000 000 levels is refused and the door stays open', async (t) => {
+test('SE-23 a body of 1 000 000 levels is refused and the door stays open', async (t) => {
   const { url } = await open(t);
   const response = await post(url, deep(1_000_000), ADMIN);
   t.is(response.status, 400);
@@ -269,13 +269,13 @@ test('a body of 1 000 000 levels is refused and the door stays open', async (t) 
   t.is((await post(url, '{"operation":"echo"}', ADMIN)).status, 200);
 });
 
-test('bytes that are no UTF-8 are refused instead of being replaced', async (t) => {
+test('SE-29 bytes that are no UTF-8 are refused instead of being replaced', async (t) => {
   const { url } = await open(t);
   const body = Buffer.from('{"operation":"echo","name":"\u00ff"}', 'latin1');
   t.deepEqual(await seen(await post(url, body, ADMIN)), [400, '{"error":"Invalid JSON."}']);
 });
 
-test('of duplicate keys the last one counts', async (t) => {
+test('SE-29 of duplicate keys the last one counts', async (t) => {
   const { node, url } = await open(t);
   await post(url, '{"operation":"drop_database","operation":"echo"}', ADMIN);
   t.deepEqual(node.executed[0]?.operation, { operation: 'echo' });

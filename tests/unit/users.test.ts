@@ -422,7 +422,7 @@ test('changes of users that wait for their turn are bounded', async (t) => {
   t.is(await directory.change(() => Promise.resolve(1)), 1);
 });
 
-test('names of prototypes are users like others, or none', async (t) => {
+test('SE-22 names of prototypes are users like others, or none', async (t) => {
   const node = await open(t);
   for (const username of ['toString', 'hasOwnProperty', 'valueOf']) {
     await t.throwsAsync(login(node, username, 'pw'), { message: 'Login failed' });
