@@ -36,7 +36,6 @@ import { evaluate, type LocalWrite, type WriteResult } from './evaluate.js';
 import { CLOCK_KEY, logKey } from './keys.js';
 import type { CommittedEntry } from './logTail.js';
 import { putMark } from './marks.js';
-import { PendingRows } from './pendingRows.js';
 import { RowWriter } from './rowWriter.js';
 import { isSoundRow, readTables, soundChanges } from './soundness.js';
 import { isLocalOrigin } from './origins.js';
@@ -302,7 +301,6 @@ export class Commit {
     this.#batch.put(CLOCK_KEY, encode(store.clock));
     store.inFlight = this.rows.rows;
     await this.#batch.write({ sync: !store.options.writeAsync } as object);
-    store.inFlight = new PendingRows();
     for (const [origin, position] of moved) store.durable.set(origin, position);
     for (const entry of this.#entries) store.tail.add(entry);
     for (const note of this.rows.healed) store.damage.forget(note);

@@ -97,7 +97,10 @@ export class Store {
   /** The hybrid clock: not below anything this store has seen. */
   clock: Version;
   #had: { readonly findings: number; readonly vector: Vector } | null = null;
-  /** Rows of the batch being written. */
+  /**
+   * Rows of the batch that is being written, or was last: they stay until the next one, since a read may have begun before
+   * they were on the disk, and end after.
+   */
   inFlight = new PendingRows();
 
   private constructor(parts: {

@@ -173,16 +173,16 @@ test.serial('SY-05 what a node held and writes while it joins by a copy survives
   await insert(b, ...Array.from({ length: 50 }, (_, at) => ({ id: keyOf(at), text: 'newer' })));
   await trimmed(a);
   await trimmed(b);
-  const load = { isOver: false };
+  const over = new AbortController();
   const writes = (async () => {
     let count = 0;
-    while (!load.isOver) await insert(b, { id: `during${count++}` });
+    while (!over.signal.aborted) await insert(b, { id: `during${count++}` });
     return count;
   })();
   await addNode(b, a);
   await fullMesh(cluster.nodes);
   await waitUntil('a copy on b', async () => (await copiesOf(b)) > 0);
-  load.isOver = true;
+  over.abort();
   const count = await writes;
   await settle(cluster);
   for (const node of cluster.nodes) {

@@ -7,6 +7,7 @@ import type { Key } from '../../protocol/operations.js';
 import type { OriginId } from '../../protocol/ids.js';
 import { logKey, rowKey } from '../../storage/keys.js';
 import type { LocalWrite } from '../../storage/evaluate.js';
+import { PendingRows } from '../../storage/pendingRows.js';
 import type { Store } from '../../storage/store.js';
 
 type Stored = Extract<LocalWrite, { records: unknown }>;
@@ -31,6 +32,8 @@ export const rowKeyOf = (store: Store, key: Key, table = 'dogs'): Buffer =>
 export const spoilRow = async (store: Store, key: Key, table = 'dogs'): Promise<void> => {
   const place = rowKeyOf(store, key, table);
   await store.level.put(place, spoilt(stored(store, place)));
+  // As after the next batch: then it is read from the disk.
+  store.inFlight = new PendingRows();
 };
 
 export const spoilEntry = async (store: Store, origin: OriginId, at: number): Promise<void> => {

@@ -241,7 +241,7 @@ for (const [own, isWhole] of [
   ['a', true],
   ['z', false],
 ] as const)
-  test(`everybody linked is in the middle of a copy: ${own} ${isWhole ? 'gives up its own' : 'waits'}`, async (t) => {
+  test(`CX-32: everybody linked is in the middle of a copy: ${own} ${isWhole ? 'gives up its own' : 'waits'}`, async (t) => {
     const { store, catchingUp, notes } = await stageOf(nodeName(own));
     const first = link(catchingUp, PEER, { has: 5_000 });
     begin(catchingUp, PEER, { has: 5_000, owed: [at(6_000)], rows: 2 });

@@ -110,7 +110,7 @@ class ClockOf {
   }
 }
 
-test('a rewrite at the last moment on a node that is cut off brings the record back whole', async (t) => {
+test('CV-20: a rewrite at the last moment on a node that is cut off brings the record back whole', async (t) => {
   const { nodes, network, clocks } = await start(t);
   const [a, b] = nodes;
   await sessions(a).put({ id: 's', user: 'x', page: '1' });

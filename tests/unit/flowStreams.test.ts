@@ -137,7 +137,7 @@ test('a rule about one link keeps a table only from that: another node that may 
   await b.holds('dogs', 'x');
 });
 
-test('who asks for some tables gets these, hears of no other, and gets another when it asks for it', async (t) => {
+test('CX-73: who asks for some tables gets these, hears of no other, and gets another when it asks for it', async (t) => {
   const [a, b] = flowNodes(t, 'ab') as [FlowNode, FlowNode];
   b.ruled({ links: { a: { receives: ONLY_CATS } } });
   for (const name of ['cats', 'dogs']) await a.define(definition(name));

@@ -54,7 +54,7 @@ test('CX-09: a peer further ahead than is accepted raises no clock', async (t) =
   t.true((await writtenAheadMs(node)) < BETWEEN_MS);
 });
 
-test('a copy from a node further ahead than is accepted is not taken, and raises no clock', async (t) => {
+test('CX-08: a copy from a node further ahead than is accepted is not taken, and raises no clock', async (t) => {
   const node = await linked(t, 10_000, async (ahead) => {
     await ahead.execute({ operation: 'create_table', table: 'Other', primary_key: 'id' });
     const other = ahead.table<{ id: number }>('Other');

@@ -22,7 +22,7 @@ const start = (network: MemoryNetwork, name: string, other: string): Promise<Nod
 
 const LARGE = 'x'.repeat(limits.frameBytesMax + 3 * MIB);
 
-test('a record larger than a frame reaches a peer by copy and live', async (t) => {
+test('CX-76, SY-14: a record larger than a frame reaches a peer by copy and live', async (t) => {
   const network = new MemoryNetwork();
   const a = await start(network, 'a', 'b');
   t.teardown(() => a.close());
