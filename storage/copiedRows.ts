@@ -273,7 +273,8 @@ export class CopiedRows {
     const both = (): Row => (mine && theirs ? join(mine, theirs) : (mine ?? theirs ?? row));
     const look = { isLateFor: this.#isLateFor, nowMs: options.nowMs };
     const again =
-      isWhole && (endedAgain(row, both, look) ?? writtenAgain(row, this.#isNews, 'lateNews'));
+      isShared(table) &&
+      (endedAgain(row, both, look) ?? writtenAgain(row, this.#isNews, 'lateNews'));
     if (again) rewriting.add(key, again);
   }
 

@@ -85,8 +85,8 @@ const endedBefore = (
   { next, entries, isMissing }: { next: number; entries: readonly Buffer[]; isMissing: boolean },
 ): LogRead => {
   if (entries.length > 0) return { kind: 'entries', entries };
-  const present = store.durable.get(origin);
-  // The log was trimmed since its start was looked at.
+  // The log was trimmed since its start was looked at, or is being trimmed: the disk may be ahead of `durable`.
+  const present = store.accepted.get(origin);
   if (present && next >= present.logStart) store.damage.noteEntry(origin, next, isMissing);
   return { kind: 'tooOld' };
 };
