@@ -88,11 +88,15 @@ export class History {
     return entry;
   }
 
-  /** The record that the covered operations leave; undefined: none. */
-  fold(row: string, covers: Covers): Values | undefined {
+  /**
+   * The record that the covered operations leave; undefined: none. `ending`: each found nothing that had expired by then,
+   * as on a disk from which that was removed before the operation came.
+   */
+  fold(row: string, covers: Covers, { ending = false } = {}): Values | undefined {
     let record: Values | undefined;
-    for (const { origin, sequence, effect } of this.#rows.get(row) ?? []) {
+    for (const { origin, sequence, version, effect } of this.#rows.get(row) ?? []) {
       if (!covers(origin, sequence)) continue;
+      if (ending && record && endOf(record) <= version / TICKS_PER_MILLISECOND) record = undefined;
       if (effect.type === 'delete') record = undefined;
       else if (effect.type === 'put') record = effect.values;
       else record = { ...record, ...effect.values };
@@ -104,8 +108,8 @@ export class History {
    * The same as users read it at that time: the key is that of the row, whatever its attributes say, and a record whose
    * newest word on its end is over is none. (Every write to a table whose records expire says one.)
    */
-  read(row: string, covers: Covers, nowMs: number): Values | undefined {
-    const record = this.fold(row, covers);
+  read(row: string, covers: Covers, nowMs: number, ending = false): Values | undefined {
+    const record = this.fold(row, covers, { ending });
     if (!record || this.#endOf(row, covers, record) <= nowMs) return undefined;
     const { [DEADLINE]: _deadline, ...shown } = record;
     const key = Buffer.from(row.slice(row.indexOf(' ') + 1), 'hex');
